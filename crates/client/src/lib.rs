@@ -1,0 +1,1 @@
+//! Head comment to come with the code.
