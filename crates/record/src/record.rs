@@ -1,0 +1,448 @@
+//! Records inside a batch: views without copies, and the walk over them.
+//!
+//! A record is a length, then that many bytes: attributes (1 byte), timestamp delta (varlong), offset delta,
+//! key, value, header count, and the headers. A length of -1 is null; a header's key cannot be null.
+//!
+//! What must hold after a walk that gave no error: every length was within what remained, the records filled
+//! the batch exactly and were as many as the header says, and their offset deltas rose and stayed within the
+//! batch. Nothing is allocated for a record. If the records are compressed, a window as long as the longest
+//! record slides over the decompressor's output, so a batch never stands in memory whole.
+
+use crate::batch::{BatchError, BatchHeader, HEADER_LEN, split_batch};
+use crate::compression::{Codec, DecompressError, DecompressLimit, Decompressor};
+use crate::varint::{self, VarintError};
+use std::fmt;
+use std::ops::ControlFlow;
+
+/// A record, borrowed from the bytes of its batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RecordView<'a> {
+    /// No bit has a meaning; producers send 0.
+    pub attributes: u8,
+    /// Relative to the batch's base timestamp; see [`BatchHeader::record_timestamp`].
+    pub timestamp_delta: i64,
+    /// Relative to the batch's base offset.
+    pub offset_delta: i32,
+    pub key: Option<&'a [u8]>,
+    pub value: Option<&'a [u8]>,
+    header_count: i32,
+    header_bytes: &'a [u8],
+}
+
+/// A header of a record. The key is UTF-8 by convention, which nobody checks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Header<'a> {
+    pub key: &'a [u8],
+    pub value: Option<&'a [u8]>,
+}
+
+/// What is wrong with a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RecordFault {
+    /// The batch, or the record's own length, ends within the record.
+    EndsEarly,
+    /// A number has more bytes or bits than it may.
+    NumberTooLong,
+    /// A length is negative where null is not allowed, or less than -1.
+    LengthNegative,
+    /// A length or count is more than the bytes that remain.
+    LengthTooLarge,
+    /// Bytes remain behind the record's last header.
+    BytesLeftOver,
+    /// Bytes remain behind the batch's last record.
+    BytesBehindLast,
+    /// The offset delta does not rise, or exceeds the batch's last one.
+    OffsetDelta,
+}
+
+/// Shortest record: length, attributes, two deltas, null key, null value, no headers.
+const RECORD_LEN_MIN: usize = 7;
+
+impl<'a> RecordView<'a> {
+    /// The record's headers, in their order.
+    pub fn headers(&self) -> Headers<'a> {
+        Headers {
+            left: self.header_count,
+            rest: self.header_bytes,
+        }
+    }
+
+    /// How many headers the record has.
+    pub fn header_count(&self) -> usize {
+        self.header_count as usize
+    }
+
+    /// Reads what stands behind a record's length; `body` is exactly that long.
+    #[inline(always)]
+    fn parse(body: &'a [u8]) -> Result<RecordView<'a>, RecordFault> {
+        let [attributes, rest @ ..] = body else {
+            return Err(RecordFault::EndsEarly);
+        };
+        let mut rest = rest;
+        let timestamp_delta = varint::read_i64(&mut rest)?;
+        let offset_delta = varint::read_i32(&mut rest)?;
+        let key = read_nullable(&mut rest)?;
+        let value = read_nullable(&mut rest)?;
+        let header_count = varint::read_i32(&mut rest)?;
+        if header_count != 0 {
+            check_headers(header_count, rest)?;
+        } else if !rest.is_empty() {
+            return Err(RecordFault::BytesLeftOver);
+        }
+        Ok(RecordView {
+            attributes: *attributes,
+            timestamp_delta,
+            offset_delta,
+            key,
+            value,
+            header_count,
+            header_bytes: rest,
+        })
+    }
+}
+
+#[inline(always)]
+fn read_nullable<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, RecordFault> {
+    let length = varint::read_i32(rest)?;
+    if length < 0 {
+        return if length == -1 {
+            Ok(None)
+        } else {
+            Err(RecordFault::LengthNegative)
+        };
+    }
+    let Some((bytes, tail)) = rest.split_at_checked(length as usize) else {
+        return Err(RecordFault::LengthTooLarge);
+    };
+    *rest = tail;
+    Ok(Some(bytes))
+}
+
+fn read_header<'a>(rest: &mut &'a [u8]) -> Result<Header<'a>, RecordFault> {
+    let key = read_nullable(rest)?.ok_or(RecordFault::LengthNegative)?;
+    let value = read_nullable(rest)?;
+    Ok(Header { key, value })
+}
+
+#[inline(never)]
+fn check_headers(count: i32, mut rest: &[u8]) -> Result<(), RecordFault> {
+    if count < 0 {
+        return Err(RecordFault::LengthNegative);
+    }
+    // A header is two bytes at least.
+    if count as usize > rest.len() / 2 {
+        return Err(RecordFault::LengthTooLarge);
+    }
+    for _ in 0..count {
+        read_header(&mut rest)?;
+    }
+    if !rest.is_empty() {
+        return Err(RecordFault::BytesLeftOver);
+    }
+    Ok(())
+}
+
+/// The headers of a record.
+#[derive(Clone, Debug)]
+pub struct Headers<'a> {
+    left: i32,
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Headers<'a> {
+    type Item = Header<'a>;
+
+    fn next(&mut self) -> Option<Header<'a>> {
+        if self.left == 0 {
+            return None;
+        }
+        self.left -= 1;
+        Some(read_header(&mut self.rest).expect("a view's headers were read when it was made"))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+impl ExactSizeIterator for Headers<'_> {}
+
+/// The records of a batch that is not compressed. Ends after the first error.
+#[derive(Clone, Debug)]
+pub struct Records<'a> {
+    rest: &'a [u8],
+    course: Course,
+}
+
+/// Where a walk stands, and what the next record must be.
+#[derive(Clone, Debug)]
+struct Course {
+    index: i32,
+    count: i32,
+    offset_delta_min: i32,
+    offset_delta_max: i32,
+}
+
+impl Course {
+    fn of(header: &BatchHeader) -> Course {
+        Course {
+            index: 0,
+            count: header.record_count,
+            offset_delta_min: 0,
+            offset_delta_max: header.last_offset_delta,
+        }
+    }
+
+    /// Judges the record that was read, and moves past it.
+    #[inline(always)]
+    fn pass(&mut self, record: &RecordView<'_>) -> Result<(), RecordFault> {
+        if record.offset_delta < self.offset_delta_min
+            || record.offset_delta > self.offset_delta_max
+        {
+            return Err(RecordFault::OffsetDelta);
+        }
+        self.offset_delta_min = record.offset_delta.saturating_add(1);
+        self.index += 1;
+        Ok(())
+    }
+
+    #[cold]
+    fn error(&self, fault: RecordFault) -> BatchError {
+        BatchError::Record {
+            index: self.index,
+            fault,
+        }
+    }
+}
+
+/// The records of the batch at the start of `batch`, which must not be compressed: use [`for_each_record`]
+/// where it may be.
+///
+/// # Panics
+/// If the batch is compressed.
+pub fn records(batch: &[u8]) -> Result<Records<'_>, BatchError> {
+    let (header, batch) = split_batch(batch)?;
+    assert_eq!(
+        header.codec()?,
+        Codec::None,
+        "compressed records are no slice of the batch"
+    );
+    Ok(Records::new(&header, &batch[HEADER_LEN..]))
+}
+
+impl<'a> Records<'a> {
+    /// `body` is everything behind the header.
+    fn new(header: &BatchHeader, body: &'a [u8]) -> Records<'a> {
+        Records {
+            rest: body,
+            course: Course::of(header),
+        }
+    }
+
+    #[inline(always)]
+    fn read(&mut self) -> Result<RecordView<'a>, RecordFault> {
+        let length = varint::read_i32(&mut self.rest)?;
+        if length < 0 {
+            return Err(RecordFault::LengthNegative);
+        }
+        let Some((body, tail)) = self.rest.split_at_checked(length as usize) else {
+            return Err(RecordFault::LengthTooLarge);
+        };
+        let record = RecordView::parse(body)?;
+        self.course.pass(&record)?;
+        self.rest = tail;
+        Ok(record)
+    }
+
+    #[cold]
+    fn fail(&mut self, fault: RecordFault) -> BatchError {
+        let error = self.course.error(fault);
+        self.rest = &[];
+        self.course.index = self.course.count;
+        error
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<RecordView<'a>, BatchError>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.course.index == self.course.count {
+            if self.rest.is_empty() {
+                return None;
+            }
+            return Some(Err(self.fail(RecordFault::BytesBehindLast)));
+        }
+        match self.read() {
+            Ok(record) => Some(Ok(record)),
+            Err(fault) => Some(Err(self.fail(fault))),
+        }
+    }
+}
+
+/// Walks over the records of the batch at the start of `batch`, compressed or not, until `visit` breaks off.
+/// The checksum is not looked at. A caller that breaks off has learnt nothing about the rest.
+pub fn for_each_record<F>(
+    batch: &[u8],
+    limit: DecompressLimit,
+    mut visit: F,
+) -> Result<(), BatchError>
+where
+    F: FnMut(&BatchHeader, RecordView<'_>) -> ControlFlow<()>,
+{
+    let (header, batch) = split_batch(batch)?;
+    walk(&header, &batch[HEADER_LEN..], limit, |record| {
+        visit(&header, record)
+    })
+    .map(|_| ())
+}
+
+/// Walks over the records in `body`, everything behind the header, and says how many bytes they have
+/// uncompressed (of those seen, if `visit` broke off).
+#[inline(always)]
+pub(crate) fn walk<F>(
+    header: &BatchHeader,
+    body: &[u8],
+    limit: DecompressLimit,
+    mut visit: F,
+) -> Result<usize, BatchError>
+where
+    F: FnMut(RecordView<'_>) -> ControlFlow<()>,
+{
+    let codec = header.codec()?;
+    // A cleaned batch may be left without records, and then without a compressed stream.
+    if codec != Codec::None && !(body.is_empty() && header.record_count == 0) {
+        return walk_compressed(header, Decompressor::new(codec, body, limit)?, visit);
+    }
+    for record in Records::new(header, body) {
+        if visit(record?).is_break() {
+            break;
+        }
+    }
+    Ok(body.len())
+}
+
+fn walk_compressed<F>(
+    header: &BatchHeader,
+    decompressor: Decompressor<'_>,
+    mut visit: F,
+) -> Result<usize, BatchError>
+where
+    F: FnMut(RecordView<'_>) -> ControlFlow<()>,
+{
+    let mut course = Course::of(header);
+    // The compressed stream may hold more than is believable, but not more records than it has bytes for;
+    // a count beyond the cap fails when the stream ends or reaches the cap.
+    let mut window = Window::new(decompressor);
+    while course.index < course.count {
+        let body = match window.next_record()? {
+            Ok(body) => body,
+            Err(fault) => return Err(course.error(fault)),
+        };
+        let record = RecordView::parse(body).map_err(|fault| course.error(fault))?;
+        course.pass(&record).map_err(|fault| course.error(fault))?;
+        if visit(record).is_break() {
+            return Ok(window.decompressor.produced());
+        }
+    }
+    if !window.is_at_end()? {
+        return Err(course.error(RecordFault::BytesBehindLast));
+    }
+    Ok(window.decompressor.produced())
+}
+
+/// What of a decompressor's output has been made and not yet passed.
+struct Window<'a> {
+    decompressor: Decompressor<'a>,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    finished: bool,
+}
+
+impl<'a> Window<'a> {
+    /// Long enough for most batches to fit, so that few records lie across its end.
+    const LEN: usize = 64 * 1024;
+
+    fn new(decompressor: Decompressor<'a>) -> Window<'a> {
+        Window {
+            decompressor,
+            buffer: vec![0; Window::LEN],
+            start: 0,
+            end: 0,
+            finished: false,
+        }
+    }
+
+    /// What stands behind the next record's length, and moves past it.
+    fn next_record(&mut self) -> Result<Result<&[u8], RecordFault>, DecompressError> {
+        self.fill(RECORD_LEN_MIN)?;
+        let mut rest = &self.buffer[self.start..self.end];
+        let length = match varint::read_i32(&mut rest) {
+            Ok(length) => length,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let Ok(length) = usize::try_from(length) else {
+            return Ok(Err(RecordFault::LengthNegative));
+        };
+        let prefix = self.end - self.start - rest.len();
+        self.fill(prefix + length)?;
+        let from = self.start + prefix;
+        if self.end - from < length {
+            return Ok(Err(RecordFault::LengthTooLarge));
+        }
+        self.start = from + length;
+        Ok(Ok(&self.buffer[from..from + length]))
+    }
+
+    fn is_at_end(&mut self) -> Result<bool, DecompressError> {
+        self.fill(1)?;
+        Ok(self.start == self.end)
+    }
+
+    /// Makes at least `wanted` bytes present, unless the stream ends before. The buffer grows only when it
+    /// is full of bytes that are really there, whatever a length claims.
+    fn fill(&mut self, wanted: usize) -> Result<(), DecompressError> {
+        while self.end - self.start < wanted && !self.finished {
+            if self.end == self.buffer.len() {
+                if self.start > 0 {
+                    self.buffer.copy_within(self.start..self.end, 0);
+                    self.end -= self.start;
+                    self.start = 0;
+                } else {
+                    let longer = self.buffer.len() * 2;
+                    self.buffer.resize(longer, 0);
+                }
+            }
+            let read = self.decompressor.read(&mut self.buffer[self.end..])?;
+            self.end += read;
+            self.finished = read == 0;
+        }
+        Ok(())
+    }
+}
+
+impl From<VarintError> for RecordFault {
+    #[inline(always)]
+    fn from(error: VarintError) -> RecordFault {
+        match error {
+            VarintError::EndsEarly => RecordFault::EndsEarly,
+            VarintError::TooLong => RecordFault::NumberTooLong,
+        }
+    }
+}
+
+impl fmt::Display for RecordFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RecordFault::EndsEarly => "the bytes end within it",
+            RecordFault::NumberTooLong => "a number in it is too long",
+            RecordFault::LengthNegative => "a length in it is negative",
+            RecordFault::LengthTooLarge => "a length in it is more than the bytes that remain",
+            RecordFault::BytesLeftOver => "bytes remain behind its last header",
+            RecordFault::BytesBehindLast => "bytes remain behind the last record",
+            RecordFault::OffsetDelta => "its offset delta is out of order",
+        })
+    }
+}
