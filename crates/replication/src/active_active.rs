@@ -97,7 +97,9 @@ impl<M: Machine, T> Sequencer<M, T> {
         }
         self.position += 1;
         self.log_end = self.log_end.max(self.position);
-        if let Some((_, caller)) = self.waiting.pop_front_if(|(at, _)| *at == position) {
+        if self.waiting.front().is_some_and(|(at, _)| *at == position)
+            && let Some((_, caller)) = self.waiting.pop_front()
+        {
             replies.push((caller, reply));
         }
         self.remember_digest();

@@ -41,9 +41,11 @@ impl<R> Withheld<R> {
 
     /// The next reply that may leave.
     pub fn pop(&mut self) -> Option<R> {
-        self.queue
-            .pop_front_if(|(end, _)| *end <= self.committed)
-            .map(|(_, reply)| reply)
+        let (end, _) = self.queue.front()?;
+        if *end > self.committed {
+            return None;
+        }
+        self.queue.pop_front().map(|(_, reply)| reply)
     }
 
     /// All that wait, because what they were judged against will not be: their outcome is unknown.
