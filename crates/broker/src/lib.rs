@@ -1,1 +1,2 @@
 //! Head comment to come with the code.
+pub mod metadata;
