@@ -148,12 +148,17 @@ impl BatchHeader {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<(), BatchError> {
+    pub(crate) fn check_length(&self) -> Result<(), BatchError> {
         if self.batch_length < (HEADER_LEN - LOG_OVERHEAD) as i32 {
             return Err(BatchError::LengthTooSmall {
                 batch_length: self.batch_length,
             });
         }
+        Ok(())
+    }
+
+    pub(crate) fn check(&self) -> Result<(), BatchError> {
+        self.check_length()?;
         let last_offset = self
             .base_offset
             .checked_add(i64::from(self.last_offset_delta));
@@ -270,7 +275,7 @@ impl BatchHeader {
     }
 
     pub fn has_producer_id(&self) -> bool {
-        self.producer_id != NO_PRODUCER_ID
+        self.producer_id > NO_PRODUCER_ID
     }
 
     /// A record's timestamp: its own, or the broker's for all. A sum beyond 64 bits, which no admitted
@@ -342,6 +347,19 @@ pub(crate) fn header_bytes_mut(batch: &mut [u8]) -> &mut [u8; HEADER_LEN] {
         .expect("a batch is at least as long as its header")
 }
 
+/// The length field of a batch of `size` bytes, if it can hold it.
+pub(crate) fn check_length(size: usize) -> Option<i32> {
+    i32::try_from(size.checked_sub(LOG_OVERHEAD)?).ok()
+}
+
+/// Writes `header` over the start of `batch`, with the checksum that the bytes then have. `batch` is whole.
+pub(crate) fn seal(header: &BatchHeader, batch: &mut [u8]) {
+    debug_assert_eq!(header.size(), batch.len());
+    *header_bytes_mut(batch) = header.to_bytes();
+    let crc = crc32c(&batch[ATTRIBUTES_AT..]);
+    put(header_bytes_mut(batch), CRC_AT, crc.to_be_bytes());
+}
+
 /// The header of the batch at the start of `bytes`, and exactly that batch's bytes.
 pub fn split_batch(bytes: &[u8]) -> Result<(BatchHeader, &[u8]), BatchError> {
     let header = BatchHeader::parse(bytes)?;
@@ -396,7 +414,7 @@ impl<'a> Iterator for Batches<'a> {
 }
 
 /// The magic stands at the same place in every format, so it is judged before anything else is believed.
-fn check_magic(bytes: &[u8]) -> Result<(), BatchError> {
+pub(crate) fn check_magic(bytes: &[u8]) -> Result<(), BatchError> {
     match bytes.get(MAGIC_AT) {
         Some(&MAGIC) => Ok(()),
         Some(&magic @ (0 | 1)) => Err(BatchError::LegacyMagic { magic }),

@@ -13,10 +13,13 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+pub mod builder;
 pub mod compression;
 pub mod crc;
 pub mod identity;
 mod record;
+pub mod rewrite;
+pub mod validate;
 pub mod varint;
 
 pub use compression::Codec;
