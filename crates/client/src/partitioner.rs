@@ -1,0 +1,98 @@
+//! Which partition a record goes to when its sender does not say.
+//!
+//! Keyed records go where Kafka's Java client would put them (murmur2 of the key, positive, modulo the number of
+//! partitions), because producers in other languages write to the same topics and order per key must survive the
+//! mixture. Records without a key stick to one partition until about a batch's worth of bytes went there (KIP-794),
+//! which makes fewer and fuller batches than taking turns.
+
+use std::collections::BTreeMap;
+
+/// The 32-bit murmur2 of Kafka's Java client, seed included.
+pub fn murmur2(data: &[u8]) -> u32 {
+    const M: u32 = 0x5bd1_e995;
+    const R: u32 = 24;
+    const SEED: u32 = 0x9747_b28c;
+    let mut hash = SEED ^ (data.len() as u32);
+    let mut words = data.chunks_exact(4);
+    for word in &mut words {
+        let mut k = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+        k = k.wrapping_mul(M);
+        k ^= k >> R;
+        k = k.wrapping_mul(M);
+        hash = hash.wrapping_mul(M) ^ k;
+    }
+    let rest = words.remainder();
+    for (place, byte) in rest.iter().enumerate() {
+        hash ^= u32::from(*byte) << (8 * place);
+    }
+    if !rest.is_empty() {
+        hash = hash.wrapping_mul(M);
+    }
+    hash ^= hash >> 13;
+    hash = hash.wrapping_mul(M);
+    hash ^ (hash >> 15)
+}
+
+/// The partition of a keyed record. `partitions` is at least 1.
+pub fn partition_for_key(key: &[u8], partitions: i32) -> i32 {
+    assert!(partitions > 0, "a topic has at least one partition");
+    let positive = (murmur2(key) & 0x7fff_ffff) as i32;
+    positive % partitions
+}
+
+/// Remembers, for each topic, where its unkeyed records go just now.
+#[derive(Debug)]
+pub struct StickyPartitioner {
+    switch_after_bytes: usize,
+    topics: BTreeMap<String, Sticky>,
+}
+
+#[derive(Debug)]
+struct Sticky {
+    partition: i32,
+    bytes: usize,
+}
+
+impl StickyPartitioner {
+    /// Moves on to another partition once `switch_after_bytes` went to one.
+    pub fn new(switch_after_bytes: usize) -> StickyPartitioner {
+        StickyPartitioner {
+            switch_after_bytes: switch_after_bytes.max(1),
+            topics: BTreeMap::new(),
+        }
+    }
+
+    /// The partition for an unkeyed record of `bytes` bytes. `candidates` are the topic's partitions that have a leader, or all of
+    /// them if none has; `draw` gives a random number when a new choice is due.
+    pub fn partition(
+        &mut self,
+        topic: &str,
+        bytes: usize,
+        candidates: &[i32],
+        draw: impl FnOnce() -> u64,
+    ) -> i32 {
+        assert!(!candidates.is_empty(), "a topic has at least one partition");
+        if let Some(sticky) = self.topics.get_mut(topic)
+            && sticky.bytes < self.switch_after_bytes
+            && candidates.contains(&sticky.partition)
+        {
+            sticky.bytes = sticky.bytes.saturating_add(bytes);
+            return sticky.partition;
+        }
+        let chosen = candidates[(draw() % candidates.len() as u64) as usize];
+        let sticky = Sticky {
+            partition: chosen,
+            bytes,
+        };
+        match self.topics.get_mut(topic) {
+            Some(present) => *present = sticky,
+            None => {
+                self.topics.insert(topic.to_owned(), sticky);
+            }
+        }
+        chosen
+    }
+}
+
+#[cfg(test)]
+mod tests;
