@@ -46,7 +46,10 @@ mod tests {
             let expected = Duration::from_millis(expected);
             for random in [0, 1, u64::MAX, 0x1234_5678_9abc] {
                 let wait = SCHEDULE.wait(failures, random);
-                assert!(wait >= expected * 4 / 5 && wait <= expected * 6 / 5, "{wait:?}");
+                assert!(
+                    wait >= expected * 4 / 5 && wait <= expected * 6 / 5,
+                    "{wait:?}"
+                );
             }
         }
     }

@@ -71,7 +71,10 @@ struct Inner<E: Env> {
 impl<E: Env> Client<E> {
     /// Makes no connection yet. `bootstrap` are `HOST:PORT`s, at least one.
     pub fn new(env: &E, bootstrap: &[String], options: ClientOptions) -> Client<E> {
-        assert!(!bootstrap.is_empty(), "a client has an address to begin with");
+        assert!(
+            !bootstrap.is_empty(),
+            "a client has an address to begin with"
+        );
         Client {
             inner: Rc::new(Inner {
                 env: env.clone(),
@@ -191,15 +194,23 @@ impl<E: Env> Client<E> {
                 Found::Live(link) => return Ok(link),
                 Found::Connecting => {
                     let changed = self.inner.connected.changed(mark);
-                    if deadline::before(&self.inner.env, until, changed).await.is_none() {
+                    if deadline::before(&self.inner.env, until, changed)
+                        .await
+                        .is_none()
+                    {
                         return Err(ClientError::TimedOut {
                             what: format!("connecting to {address}"),
                             last: None,
                         });
                     }
                 }
-                Found::Idle { failures, not_before } => {
-                    return self.open_link(key, address, failures, not_before, until).await;
+                Found::Idle {
+                    failures,
+                    not_before,
+                } => {
+                    return self
+                        .open_link(key, address, failures, not_before, until)
+                        .await;
                 }
             }
         }
@@ -220,7 +231,13 @@ impl<E: Env> Client<E> {
             Slot::Live(_) | Slot::Idle { .. } => {}
         }
         match std::mem::replace(slot, Slot::Connecting) {
-            Slot::Idle { failures, not_before } => Found::Idle { failures, not_before },
+            Slot::Idle {
+                failures,
+                not_before,
+            } => Found::Idle {
+                failures,
+                not_before,
+            },
             Slot::Live(_) | Slot::Connecting => Found::Idle {
                 failures: 0,
                 not_before: Instant(0),
@@ -287,9 +304,7 @@ impl<E: Env> Client<E> {
             .link(Target::Node(node), lane, until)
             .await
             .map_err(CallFailure::unsent)?;
-        let version = link
-            .version(R::KEY, at_most)
-            .map_err(CallFailure::unsent)?;
+        let version = link.version(R::KEY, at_most).map_err(CallFailure::unsent)?;
         link.call(request, version, until).await
     }
 
@@ -297,7 +312,11 @@ impl<E: Env> Client<E> {
     async fn any_link(&self, until: Instant) -> Result<Rc<Link<E>>, ClientError> {
         let mut targets: Vec<Target> = {
             let metadata = self.inner.metadata.borrow();
-            metadata.brokers.keys().map(|node| Target::Node(*node)).collect()
+            metadata
+                .brokers
+                .keys()
+                .map(|node| Target::Node(*node))
+                .collect()
         };
         if targets.len() > 1 {
             let drawn = self.inner.env.random_u64("client broker");
@@ -327,9 +346,7 @@ impl<E: Env> Client<E> {
     ) -> Result<Reply, CallFailure> {
         let until = self.request_deadline(until);
         let link = self.any_link(until).await.map_err(CallFailure::unsent)?;
-        let version = link
-            .version(R::KEY, at_most)
-            .map_err(CallFailure::unsent)?;
+        let version = link.version(R::KEY, at_most).map_err(CallFailure::unsent)?;
         link.call(request, version, until).await
     }
 
@@ -428,7 +445,9 @@ impl<E: Env> Client<E> {
             let now = self.inner.env.now();
             let (usable, error) = self.with_metadata(|metadata| {
                 let fresh = metadata.is_fresh(now, topic, age_max) && enough(metadata);
-                let error = metadata.topic(topic).map_or(ErrorCode::None, |topic| topic.error);
+                let error = metadata
+                    .topic(topic)
+                    .map_or(ErrorCode::None, |topic| topic.error);
                 (fresh, error)
             });
             if usable {
@@ -444,7 +463,10 @@ impl<E: Env> Client<E> {
             }
             self.refresh_soon(topic, create);
             let changed = self.inner.metadata_changed.changed(mark);
-            if deadline::before(&self.inner.env, until, changed).await.is_none() {
+            if deadline::before(&self.inner.env, until, changed)
+                .await
+                .is_none()
+            {
                 return Err(self.no_metadata(topic, error));
             }
         }
@@ -510,7 +532,9 @@ async fn refresh<E: Env>(inner: Weak<Inner<E>>) {
         let env = client.env().clone();
         let wait = match rounds {
             0 => REFRESH_GATHER,
-            rounds => client.backoff().wait(rounds, env.random_u64("client backoff")),
+            rounds => client
+                .backoff()
+                .wait(rounds, env.random_u64("client backoff")),
         };
         drop(client);
         env.sleep(wait).await;

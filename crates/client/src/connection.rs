@@ -42,7 +42,9 @@ impl Reply {
 
     /// The two bytes at the front, where a response that the broker could not version says so.
     pub fn leading_code(&self) -> Option<i16> {
-        self.body.first_chunk().map(|code| i16::from_be_bytes(*code))
+        self.body
+            .first_chunk()
+            .map(|code| i16::from_be_bytes(*code))
     }
 
     /// The same bytes, as those of another version.
@@ -222,7 +224,9 @@ impl<E: Env> Link<E> {
         version: i16,
         until: Instant,
     ) -> Result<(), CallFailure> {
-        self.exchange(request, version, until, false).await.map(drop)
+        self.exchange(request, version, until, false)
+            .await
+            .map(drop)
     }
 
     async fn exchange<'a, R: Request<'a>>(
@@ -238,10 +242,11 @@ impl<E: Env> Link<E> {
             let mut queues = self.shared.queues.borrow_mut();
             let correlation_id = queues.next_correlation_id;
             let client_id = Some(self.shared.client_id.as_str());
-            let frame = frame::request(request, version, correlation_id, client_id).map_err(|error| {
-                let what = format!("{} request: {error}", R::KEY.info().name);
-                CallFailure::unsent(ClientError::Protocol(what))
-            })?;
+            let frame =
+                frame::request(request, version, correlation_id, client_id).map_err(|error| {
+                    let what = format!("{} request: {error}", R::KEY.info().name);
+                    CallFailure::unsent(ClientError::Protocol(what))
+                })?;
             queues.next_correlation_id = correlation_id.wrapping_add(1) & i32::MAX;
             let waits = if answered {
                 Waits::ForAnswer(Pending {

@@ -77,7 +77,10 @@ impl fmt::Display for ClientError {
             } => write!(f, "timed out: {what}: {last}"),
             ClientError::Protocol(what) => write!(f, "the peer breaks Kafka's protocol: {what}"),
             ClientError::Unsupported { api, broker } => {
-                write!(f, "{broker} offers no version of {api} that this client speaks")
+                write!(
+                    f,
+                    "{broker} offers no version of {api} that this client speaks"
+                )
             }
             ClientError::Refused {
                 code,
@@ -229,7 +232,10 @@ impl fmt::Display for ConsumeError {
                 partition,
                 offset,
                 what,
-            } => write!(f, "{topic}-{partition}: the batch at offset {offset}: {what}"),
+            } => write!(
+                f,
+                "{topic}-{partition}: the batch at offset {offset}: {what}"
+            ),
             ConsumeError::Refused(error) | ConsumeError::Client(error) => write!(f, "{error}"),
             ConsumeError::NotOwner => {
                 f.write_str("the group has gone on without this member: its commit was not taken")

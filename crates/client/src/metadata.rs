@@ -102,7 +102,10 @@ impl Metadata {
     }
 
     fn update_topic(&mut self, now: Instant, name: &str, topic: &MetadataResponseTopic<'_>) {
-        let known = self.topics.get(name).filter(|known| known.id == topic.topic_id);
+        let known = self
+            .topics
+            .get(name)
+            .filter(|known| known.id == topic.topic_id);
         let partitions = topic
             .partitions
             .iter()
@@ -116,7 +119,9 @@ impl Metadata {
                 };
                 let older = known
                     .and_then(|known| known.partitions.get(&partition.partition_index))
-                    .filter(|known| known.leader_epoch > fresh.leader_epoch && fresh.leader_epoch >= 0);
+                    .filter(|known| {
+                        known.leader_epoch > fresh.leader_epoch && fresh.leader_epoch >= 0
+                    });
                 (partition.partition_index, older.cloned().unwrap_or(fresh))
             })
             .collect();

@@ -22,7 +22,7 @@ use partition_queue::Identity;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use taffrail_env::{Env, Instant};
@@ -66,12 +66,14 @@ impl Future for Delivery {
     type Output = Result<Acked, SendError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.fate).poll(context).map(|fate| match fate {
-            Ok(fate) => fate,
-            Err(oneshot::Canceled) => Err(SendError::Closed {
-                may_be_written: true,
-            }),
-        })
+        Pin::new(&mut self.fate)
+            .poll(context)
+            .map(|fate| match fate {
+                Ok(fate) => fate,
+                Err(oneshot::Canceled) => Err(SendError::Closed {
+                    may_be_written: true,
+                }),
+            })
     }
 }
 
@@ -111,7 +113,10 @@ impl<E: Env> Producer<E> {
         let shared = &self.shared;
         let env = shared.client.env();
         let bytes = record.size_bound();
-        let bytes_max = shared.options.request_bytes_max.saturating_sub(REQUEST_OVERHEAD);
+        let bytes_max = shared
+            .options
+            .request_bytes_max
+            .saturating_sub(REQUEST_OVERHEAD);
         if bytes > bytes_max {
             return Err(SendError::TooLarge { bytes, bytes_max });
         }
@@ -156,7 +161,8 @@ impl<E: Env> Producer<E> {
     ) -> Result<i32, SendError> {
         let client = &self.shared.client;
         let count = |client: &Client<E>| {
-            client.with_metadata(|metadata| metadata.topic(topic).map_or(0, |t| t.partition_count()))
+            client
+                .with_metadata(|metadata| metadata.topic(topic).map_or(0, |t| t.partition_count()))
         };
         let mut partitions = count(client);
         let Some(wanted) = wanted else {
@@ -300,13 +306,17 @@ async fn send_batches<E: Env>(shared: Rc<Shared<E>>) {
             }
             continue;
         }
-        let next = shared.core.borrow().next_deadline(now).unwrap_or(Instant::MAX);
-        let changed = futures_util::future::select(
-            pin!(shared.work.changed(work)),
-            pin!(shared.client.metadata_changed(metadata)),
+        let next = shared
+            .core
+            .borrow()
+            .next_deadline(now)
+            .unwrap_or(Instant::MAX);
+        let changed = deadline::either(
+            shared.work.changed(work),
+            shared.client.metadata_changed(metadata),
         );
         // Whichever comes first, the loop looks at everything again.
-        let _: Option<_> = deadline::before(&env, next, changed).await;
+        deadline::before(&env, next, changed).await;
     }
 }
 

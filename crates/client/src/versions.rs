@@ -28,7 +28,6 @@ impl Versions {
         let request = ApiVersionsRequest {
             client_software_name: SOFTWARE_NAME,
             client_software_version: env!("CARGO_PKG_VERSION"),
-            ..ApiVersionsRequest::default()
         };
         let mut version = ApiKey::ApiVersions.info().max;
         loop {

@@ -178,7 +178,10 @@ mod tests {
             owned: names(&[("a", 0), ("a", 3), ("b", 1)]),
             generation: 7,
         };
-        assert_eq!(Subscription::decode(subscription.encode()), Ok(subscription));
+        assert_eq!(
+            Subscription::decode(subscription.encode()),
+            Ok(subscription)
+        );
     }
 
     #[test]
@@ -203,11 +206,19 @@ mod tests {
         let whole = subscription.encode();
         // The last two bytes are the rack, which nobody reads.
         for len in 0..whole.len() - 2 {
-            assert_eq!(Subscription::decode(whole.slice(..len)), Err(Malformed), "{len}");
+            assert_eq!(
+                Subscription::decode(whole.slice(..len)),
+                Err(Malformed),
+                "{len}"
+            );
         }
         let assignment = encode_assignment(&subscription.owned);
         for len in 1..assignment.len() - 4 {
-            assert_eq!(decode_assignment(assignment.slice(..len)), Err(Malformed), "{len}");
+            assert_eq!(
+                decode_assignment(assignment.slice(..len)),
+                Err(Malformed),
+                "{len}"
+            );
         }
         assert_eq!(decode_assignment(assignment), Ok(subscription.owned));
         assert_eq!(decode_assignment(Bytes::new()), Ok(Vec::new()));

@@ -88,7 +88,10 @@ pub struct Membership {
 impl Membership {
     /// `assignors` in order of preference, at least one.
     pub fn new(assignors: Vec<AssignorKind>, heartbeat_interval: Duration) -> Membership {
-        assert!(!assignors.is_empty(), "a member knows at least one assignor");
+        assert!(
+            !assignors.is_empty(),
+            "a member knows at least one assignor"
+        );
         Membership {
             assignors,
             topics: Vec::new(),

@@ -111,25 +111,20 @@ impl<W> Accumulator<W> {
         let batch_bytes = self.options.batch_bytes;
         let fits = queue
             .open_batch()
-            .is_some_and(|batch| batch.size() + bytes <= batch_bytes);
+            .is_some_and(|batch| batch.size() + bytes <= batch_bytes)
+            && queue.append_to_open(record, timestamp);
         if !fits {
-            let builder = BatchBuilder::new(self.options.codec);
+            let builder = BatchBuilder::new(self.options.codec, timestamp);
             let id = self.next_batch_id;
             self.next_batch_id += 1;
             queue.begin(Batch::new(id, now, self.options.delivery_timeout, builder));
+            let taken = queue.append_to_open(record, timestamp);
+            assert!(
+                taken,
+                "an empty batch takes every record that a request can carry"
+            );
         }
         let batch = queue.open_batch().expect("one was just begun");
-        let builder = batch.open().expect("it has not been sent");
-        let headers = record
-            .headers
-            .iter()
-            .map(|header| (header.key.as_str(), header.value.as_deref()));
-        builder.append(
-            timestamp,
-            record.key.as_deref(),
-            record.value.as_deref(),
-            headers,
-        );
         batch.charged += bytes;
         batch.waiters.push((waiter, timestamp));
         self.memory_used += bytes;
@@ -181,7 +176,11 @@ impl<W> Accumulator<W> {
     }
 
     /// Takes out what is to be sent now: one request for each node that is ready.
-    pub fn drain(&mut self, now: Instant, leader: impl Fn(&TopicPartitionName) -> Leader) -> Drained {
+    pub fn drain(
+        &mut self,
+        now: Instant,
+        leader: impl Fn(&TopicPartitionName) -> Leader,
+    ) -> Drained {
         let mut drained = Drained::default();
         if self.options.idempotence && self.identity.is_none() {
             return drained;
@@ -230,7 +229,9 @@ impl<W> Accumulator<W> {
         let behind = self.partitions.range((after, Bound::Unbounded));
         let before = match &self.turn {
             Some(turn) => self.partitions.range(..=turn),
-            None => self.partitions.range(..TopicPartitionName::new("", i32::MIN)),
+            None => self
+                .partitions
+                .range(..TopicPartitionName::new("", i32::MIN)),
         };
         behind
             .chain(before)

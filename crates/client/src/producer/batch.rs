@@ -46,7 +46,12 @@ pub struct Batch<W> {
 }
 
 impl<W> Batch<W> {
-    pub fn new(id: u64, now: Instant, delivery_timeout: Duration, builder: BatchBuilder) -> Batch<W> {
+    pub fn new(
+        id: u64,
+        now: Instant,
+        delivery_timeout: Duration,
+        builder: BatchBuilder,
+    ) -> Batch<W> {
         Batch {
             id,
             created: now,
@@ -91,7 +96,10 @@ impl<W> Batch<W> {
             return bytes.clone();
         }
         let bytes = match std::mem::replace(&mut self.content, Content::Sealed(Bytes::new())) {
-            Content::Open(builder) => builder.finish(fields(stamp)).freeze(),
+            Content::Open(builder) => builder
+                .finish(fields(stamp))
+                .expect("a batch with records compresses into memory")
+                .freeze(),
             Content::Sealed(bytes) => restamped(&bytes, stamp),
         };
         self.stamp = stamp;

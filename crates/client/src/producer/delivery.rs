@@ -41,13 +41,10 @@ pub(super) async fn deliver<E: Env>(shared: Rc<Shared<E>>, node: i32, batches: V
             client.refresh_soon(&batch.partition.topic, false);
         }
         let random = client.env().random_u64("client backoff");
-        shared.core.borrow_mut().on_outcome(
-            now,
-            &batch.partition,
-            batch.batch_id,
-            outcome,
-            random,
-        );
+        shared
+            .core
+            .borrow_mut()
+            .on_outcome(now, &batch.partition, batch.batch_id, outcome, random);
     }
     if let Some(requests) = shared.requests.borrow_mut().get_mut(&node) {
         *requests -= 1;
@@ -87,7 +84,11 @@ async fn exchange<E: Env>(
         .await
         .map_err(CallFailure::unsent)?;
     let ids: Vec<[u8; 16]> = client.with_metadata(|metadata| {
-        let id = |batch: &ToSend| metadata.topic(&batch.partition.topic).map_or(NO_ID, |t| t.id);
+        let id = |batch: &ToSend| {
+            metadata
+                .topic(&batch.partition.topic)
+                .map_or(NO_ID, |t| t.id)
+        };
         batches.iter().map(id).collect()
     });
     let at_most = match ids.contains(&NO_ID) {
@@ -158,7 +159,12 @@ fn read_outcomes(
             partitions.find(|partition| partition.index == index)
         });
         partition.map_or_else(
-            || Outcome::Unanswered(format!("{} without this partition", ProduceRequest::KEY.info().name)),
+            || {
+                Outcome::Unanswered(format!(
+                    "{} without this partition",
+                    ProduceRequest::KEY.info().name
+                ))
+            },
             outcome,
         )
     });

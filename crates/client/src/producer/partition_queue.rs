@@ -12,9 +12,11 @@
 
 use super::batch::{Batch, Stamp};
 use crate::errors::SendError;
+use crate::records::Record;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use taffrail_env::Instant;
+use taffrail_record::batch::Header;
 use taffrail_record::{ProducerEpoch, ProducerId, Sequence};
 use taffrail_wire::ErrorCode;
 
@@ -89,6 +91,23 @@ impl<W> PartitionQueue<W> {
             .filter(|batch| batch.tries == 0 && batch.stamp.is_none())
     }
 
+    /// Adds a record to the open batch, if there is one and the batch can hold this record's timestamp beside the others.
+    pub fn append_to_open(&mut self, record: &Record, timestamp: i64) -> bool {
+        let Some(builder) = self.open_batch().and_then(Batch::open) else {
+            return false;
+        };
+        let headers: Vec<Header<'_>> = record
+            .headers
+            .iter()
+            .map(|header| Header {
+                key: header.key.as_bytes(),
+                value: header.value.as_deref(),
+            })
+            .collect();
+        let (key, value) = (record.key.as_deref(), record.value.as_deref());
+        builder.append(timestamp, key, value, &headers).is_ok()
+    }
+
     pub fn begin(&mut self, batch: Batch<W>) {
         self.waiting.push_back(batch);
     }
@@ -116,7 +135,8 @@ impl<W> PartitionQueue<W> {
         }
         let first = self.waiting.front()?;
         // A retry goes alone in front: were a later one tried beside it, it would only be refused again.
-        let overtakes = first.stamp.is_some() && self.in_flight.iter().any(|batch| batch.id < first.id);
+        let overtakes =
+            first.stamp.is_some() && self.in_flight.iter().any(|batch| batch.id < first.id);
         (first.not_before <= now && !overtakes).then_some(first)
     }
 
@@ -130,7 +150,11 @@ impl<W> PartitionQueue<W> {
         let mut batch = self.waiting.pop_front().expect("there is a candidate");
         let stamp = match identity {
             None => None,
-            Some(identity) => Some(batch.stamp.unwrap_or_else(|| self.next_stamp(identity, &batch))),
+            Some(identity) => Some(
+                batch
+                    .stamp
+                    .unwrap_or_else(|| self.next_stamp(identity, &batch)),
+            ),
         };
         let bytes = batch.seal(stamp);
         let sent = (batch.id, bytes);
@@ -179,7 +203,9 @@ impl<W> PartitionQueue<W> {
                 base_offset,
                 log_append_time_ms,
             } => return self.done(batch, Ok((base_offset, log_append_time_ms))),
-            Outcome::Error { code, message } => return self.on_error(batch, code, message, retry_at),
+            Outcome::Error { code, message } => {
+                return self.on_error(batch, code, message, retry_at);
+            }
             Outcome::Unanswered(why) => {
                 batch.unanswered = true;
                 batch.last_failure = Some(why);
@@ -221,7 +247,12 @@ impl<W> PartitionQueue<W> {
         None
     }
 
-    fn refuse(&mut self, batch: Batch<W>, code: ErrorCode, message: Option<String>) -> Option<Done<W>> {
+    fn refuse(
+        &mut self,
+        batch: Batch<W>,
+        code: ErrorCode,
+        message: Option<String>,
+    ) -> Option<Done<W>> {
         let error = SendError::Refused {
             code,
             message,
@@ -327,7 +358,11 @@ impl<W> PartitionQueue<W> {
     /// The first deadline of a delivery.
     pub fn next_expiry(&self) -> Option<Instant> {
         let fronts = [self.in_flight.front(), self.waiting.front()];
-        fronts.into_iter().flatten().map(|batch| batch.deadline).min()
+        fronts
+            .into_iter()
+            .flatten()
+            .map(|batch| batch.deadline)
+            .min()
     }
 
     /// Everything, when the producer ends.

@@ -30,7 +30,11 @@ fn shown(assignment: &Assignment) -> Vec<String> {
 #[test]
 fn range_gives_the_first_members_the_rest_topic_by_topic() {
     let members = [member("b", &["t", "u"]), member("a", &["t", "u"])];
-    let assignment = assign(AssignorKind::Range, &members, &topics(&[("t", 3), ("u", 3)]));
+    let assignment = assign(
+        AssignorKind::Range,
+        &members,
+        &topics(&[("t", 3), ("u", 3)]),
+    );
     assert_eq!(shown(&assignment), ["a: t-0 t-1 u-0 u-1", "b: t-2 u-2"]);
 }
 
@@ -49,7 +53,11 @@ fn range_puts_static_members_first() {
 #[test]
 fn round_robin_takes_turns_and_skips_those_who_do_not_want_the_topic() {
     let members = [member("a", &["t"]), member("b", &["t", "u"])];
-    let assignment = assign(AssignorKind::RoundRobin, &members, &topics(&[("t", 3), ("u", 2)]));
+    let assignment = assign(
+        AssignorKind::RoundRobin,
+        &members,
+        &topics(&[("t", 3), ("u", 2)]),
+    );
     assert_eq!(shown(&assignment), ["a: t-0 t-2", "b: t-1 u-0 u-1"]);
 }
 
@@ -78,7 +86,11 @@ fn a_moving_partition_is_withheld_until_its_owner_let_go() {
     );
     assert_eq!(shown(&first), ["a: t-0 t-1", "b: "]);
     a.owned.truncate(2);
-    let second = assign(AssignorKind::CooperativeSticky, &[a, b], &topics(&[("t", 4)]));
+    let second = assign(
+        AssignorKind::CooperativeSticky,
+        &[a, b],
+        &topics(&[("t", 4)]),
+    );
     assert_eq!(shown(&second), ["a: t-0 t-1", "b: t-2 t-3"]);
 }
 
@@ -104,7 +116,10 @@ struct Draw(u64);
 
 impl Draw {
     fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         (self.0 >> 33) % bound
     }
 }

@@ -77,7 +77,10 @@ fn an_eager_member_gives_everything_up_before_it_joins_again() {
     round(&mut membership, 1, &[("t", 0), ("t", 1)]);
     let verdict = membership.on_group_error(1, ErrorCode::RebalanceInProgress);
     assert_eq!(verdict, Verdict::JoinAgain);
-    assert_eq!(membership.given_up_by_joining(), names(&[("t", 0), ("t", 1)]));
+    assert_eq!(
+        membership.given_up_by_joining(),
+        names(&[("t", 0), ("t", 1)])
+    );
     let changed = round(&mut membership, 2, &[("t", 1)]);
     assert_eq!(changed.revoked, Vec::new());
     assert_eq!(changed.added, names(&[("t", 1)]));
@@ -92,7 +95,10 @@ fn a_cooperative_member_keeps_reading_and_joins_again_after_letting_go() {
     assert_eq!(membership.given_up_by_joining(), Vec::new());
     let changed = round(&mut membership, 2, &[("t", 0)]);
     assert_eq!(changed.revoked, names(&[("t", 1)]));
-    assert!(membership.wants_to_join(), "the second round gives t-1 to its new owner");
+    assert!(
+        membership.wants_to_join(),
+        "the second round gives t-1 to its new owner"
+    );
     let changed = round(&mut membership, 3, &[("t", 0)]);
     assert_eq!(changed, Changed::default());
     assert!(!membership.wants_to_join());
