@@ -396,3 +396,6 @@ impl fmt::Display for CompressError {
 }
 
 impl std::error::Error for CompressError {}
+
+#[cfg(test)]
+mod tests;

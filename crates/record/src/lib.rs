@@ -29,3 +29,6 @@ pub use identity::{
     NO_TIMESTAMP, Offset, PartitionIndex, ProducerEpoch, ProducerId, Sequence, TopicId,
     TopicIdParseError, TopicPartition,
 };
+
+#[cfg(test)]
+mod samples;

@@ -446,3 +446,6 @@ impl fmt::Display for RecordFault {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

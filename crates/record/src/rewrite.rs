@@ -95,3 +95,6 @@ impl fmt::Display for RewriteError {
 }
 
 impl std::error::Error for RewriteError {}
+
+#[cfg(test)]
+mod tests;

@@ -507,3 +507,6 @@ impl fmt::Display for Reason {
 }
 
 impl std::error::Error for Invalid {}
+
+#[cfg(test)]
+mod tests;
