@@ -12,7 +12,10 @@ use std::fmt;
 /// Memory for arrays that any frame may take, however small it is.
 const HEAP_BYTES_ALWAYS: usize = 1 << 20;
 /// Memory for arrays that a frame may take beyond that, for each byte it has.
-const HEAP_BYTES_PER_BYTE: usize = 4;
+///
+/// What a message's arrays take in memory is at most about five times what they take on the wire,
+/// for the densest of honest messages: many topics with short names and one partition each.
+const HEAP_BYTES_PER_BYTE: usize = 8;
 
 /// A cursor over one frame.
 #[derive(Debug)]
@@ -25,15 +28,20 @@ pub struct Decoder<'a> {
 
 impl<'a> Decoder<'a> {
     /// A cursor at the front of `frame` (without its length prefix). All arrays decoded from it
-    /// may take 4 bytes of memory for each byte of the frame and 1 MiB in addition.
+    /// together may take [`Decoder::heap_bytes_max`] bytes of memory.
     pub fn new(frame: &'a Bytes) -> Self {
         Self {
             frame,
             position: 0,
             end: frame.len(),
-            heap_left: HEAP_BYTES_ALWAYS
-                .saturating_add(frame.len().saturating_mul(HEAP_BYTES_PER_BYTE)),
+            heap_left: Self::heap_bytes_max(frame.len()),
         }
+    }
+
+    /// The most memory that the arrays of a frame of this size may take: 8 bytes for each byte of
+    /// the frame and 1 MiB in addition. Honest messages stay well below.
+    pub fn heap_bytes_max(frame_bytes: usize) -> usize {
+        HEAP_BYTES_ALWAYS.saturating_add(frame_bytes.saturating_mul(HEAP_BYTES_PER_BYTE))
     }
 
     /// Bytes not yet read.

@@ -90,7 +90,9 @@ macro_rules! tables {
             ) -> Result<(), $crate::EncodeError> {
                 let mut tags = 0;
                 $(
-                    if ($versions).contains(&shape.version) {
+                    if ($versions).contains(&shape.version)
+                        && (shape.flexible || tag_of!($($($option)*)?).is_none())
+                    {
                         if tag_of!($($($option)*)?).is_none() {
                             let shape = shape.nullable(nullable_in!(shape.version; $($($option)*)?));
                             $crate::Field::write(&self.$field, encoder, shape)
@@ -293,4 +295,20 @@ impl<T: Default> KafkaDefault for Option<T> {
     fn kafka_default() -> Self {
         Some(T::default())
     }
+}
+
+/// Declares structures to be blobs: bytes that begin with their version.
+macro_rules! blob {
+    ($name:ident $(<$lifetime:lifetime>)? {
+        versions: $min:literal ..= $max:literal,
+        flexible: $flexible:expr,
+        reads_newer: $reads_newer:literal,
+    }) => {
+        impl<'a> $crate::Blob<'a> for $name $(<$lifetime>)? {
+            const MIN: i16 = $min;
+            const MAX: i16 = $max;
+            const FLEXIBLE_FROM: i16 = $flexible;
+            const READS_NEWER: bool = $reads_newer;
+        }
+    };
 }

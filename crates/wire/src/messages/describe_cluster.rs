@@ -26,7 +26,7 @@ tables! {
         cluster_id: &'a str, 0..;
         controller_id: i32, 0.., [default -1];
         brokers: Vec<DescribeClusterBroker<'a>>, 0..;
-        cluster_authorized_operations: i32, 0.., [default -2147483648];
+        cluster_authorized_operations: i32, 0.., [default i32::MIN];
     }
 
     /// An element of `DescribeClusterResponse::brokers`.

@@ -33,7 +33,7 @@ tables! {
         protocol_type: &'a str, 0..;
         protocol_data: &'a str, 0..;
         members: Vec<DescribedGroupMember<'a>>, 0..;
-        authorized_operations: i32, 3.., [default -2147483648];
+        authorized_operations: i32, 3.., [default i32::MIN];
     }
 
     /// An element of `DescribedGroup::members`.

@@ -42,7 +42,7 @@ tables! {
         topic_id: [u8; 16], 0.., [ignorable];
         is_internal: bool, 0.., [ignorable];
         partitions: Vec<DescribeTopicPartitionsResponsePartition>, 0..;
-        topic_authorized_operations: i32, 0.., [default -2147483648];
+        topic_authorized_operations: i32, 0.., [default i32::MIN];
     }
 
     /// An element of `DescribeTopicPartitionsResponseTopic::partitions`.

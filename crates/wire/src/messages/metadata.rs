@@ -33,7 +33,7 @@ tables! {
         cluster_id: Option<&'a str>, 2.., [ignorable, default None];
         controller_id: i32, 1.., [ignorable, default -1];
         topics: Vec<MetadataResponseTopic<'a>>, 0..;
-        cluster_authorized_operations: i32, 8..=10, [default -2147483648];
+        cluster_authorized_operations: i32, 8..=10, [default i32::MIN];
         error_code: i16, 13.., [ignorable];
     }
 
@@ -52,7 +52,7 @@ tables! {
         topic_id: [u8; 16], 10.., [ignorable];
         is_internal: bool, 1.., [ignorable];
         partitions: Vec<MetadataResponsePartition>, 0..;
-        topic_authorized_operations: i32, 8.., [default -2147483648];
+        topic_authorized_operations: i32, 8.., [default i32::MIN];
     }
 
     /// An element of `MetadataResponseTopic::partitions`.

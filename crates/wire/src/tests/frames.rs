@@ -38,6 +38,30 @@ proptest! {
     }
 
     #[test]
+    fn parts_come_out_in_order_whether_copied_or_spliced(
+        parts in proptest::collection::vec(
+            (prop_oneof![0usize..3, SPLICE_BYTES_MIN - 1..SPLICE_BYTES_MIN + 2], any::<bool>(), any::<u8>()),
+            0..12,
+        ),
+    ) {
+        let mut encoder = Encoder::new();
+        let mut expected = Vec::new();
+        for (len, shared, byte) in parts {
+            let part = vec![byte; len];
+            expected.extend_from_slice(&part);
+            if shared {
+                encoder.put_shared(&part.into());
+            } else {
+                encoder.put(&part);
+            }
+            prop_assert_eq!(encoder.len(), expected.len());
+        }
+        let frame = encoder.finish_frame().concat();
+        prop_assert_eq!(&frame[..4], (expected.len() as i32).to_be_bytes());
+        prop_assert_eq!(&frame[4..], expected);
+    }
+
+    #[test]
     fn arbitrary_bytes_are_frames_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let mut buffer = BytesMut::from(&bytes[..]);
         while let Ok(Some(frame)) = SPLITTER.take(&mut buffer) {

@@ -1,7 +1,11 @@
 //! Tests of this crate from the inside: they make up messages from the tables themselves, so that
 //! a new API is tested as soon as it is listed.
 
+mod allocations;
+mod blobs;
 mod frames;
+mod golden;
+mod hostile;
 mod oracle;
 mod round_trip;
 mod sampler;

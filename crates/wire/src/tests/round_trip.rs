@@ -121,3 +121,88 @@ fn only_produce_is_advertised_from_below_what_can_be_read() {
         assert_eq!(row.advertised_min, advertised, "{}", row.name);
     }
 }
+
+/// Null is allowed from `version` on and refused, by reader and writer alike, in the version before.
+fn null_from<M: Message<'static>>(message: M, version: i16, field: &str) {
+    let bytes = encoded(&message, version);
+    assert_eq!(
+        M::decode(&mut Decoder::new(bytes), version),
+        Ok(message.clone())
+    );
+    let before = version - 1;
+    let error = message
+        .encode(&mut Encoder::new(), before)
+        .expect_err("null");
+    assert_eq!(error.field, field);
+    assert_eq!(error.reason, EncodeReason::Null { version: before });
+}
+
+#[test]
+fn null_is_refused_in_versions_before_it_was_allowed() {
+    use crate::{delete_topics, join_group, metadata, offset_fetch};
+    null_from(
+        metadata::MetadataRequest {
+            topics: None,
+            ..Default::default()
+        },
+        1,
+        "topics",
+    );
+    let topic = metadata::MetadataRequestTopic {
+        name: None,
+        ..Default::default()
+    };
+    let request = metadata::MetadataRequest {
+        topics: Some(vec![topic]),
+        ..Default::default()
+    };
+    null_from(request, 10, "name");
+    let topic = metadata::MetadataResponseTopic {
+        name: None,
+        ..Default::default()
+    };
+    let response = metadata::MetadataResponse {
+        topics: vec![topic],
+        ..Default::default()
+    };
+    null_from(response, 12, "name");
+    let request = offset_fetch::OffsetFetchRequest {
+        topics: None,
+        ..Default::default()
+    };
+    null_from(request, 2, "topics");
+    let response = join_group::JoinGroupResponse {
+        protocol_name: None,
+        ..Default::default()
+    };
+    null_from(response, 7, "protocol_name");
+    let topic = delete_topics::DeletableTopicResult {
+        name: None,
+        ..Default::default()
+    };
+    let response = delete_topics::DeleteTopicsResponse {
+        responses: vec![topic],
+        ..Default::default()
+    };
+    null_from(response, 6, "name");
+}
+
+#[test]
+fn null_is_refused_by_the_reader_before_it_was_allowed() {
+    let topic = crate::metadata::MetadataResponseTopic {
+        name: None,
+        ..Default::default()
+    };
+    let response = crate::MetadataResponse {
+        topics: vec![topic],
+        ..Default::default()
+    };
+    // Versions 11 and 12 differ in nothing else.
+    let bytes = encoded(&response, 12);
+    let error = crate::MetadataResponse::decode(&mut Decoder::new(bytes), 11).expect_err("null");
+    assert_eq!(
+        (error.structure, error.field),
+        ("MetadataResponseTopic", "name")
+    );
+    assert_eq!(error.reason, DecodeReason::Null);
+}
