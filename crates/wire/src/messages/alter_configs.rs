@@ -1,5 +1,5 @@
-//! AlterConfigs: all configs of topics or brokers are replaced. [`incremental_alter_configs`](crate::incremental_alter_configs) does
-//! it one by one.
+//! AlterConfigs: all configs of topics or brokers are replaced at once. One by one is what
+//! [`incremental_alter_configs`](crate::incremental_alter_configs) does.
 
 api! {
     AlterConfigs = 33 {
