@@ -24,6 +24,8 @@ pub enum ClientError {
         /// The topic, group or partition it is about.
         subject: String,
     },
+    /// What was asked for by name does not exist.
+    NotThere { subject: String },
     /// This client was closed.
     Closed,
 }
@@ -37,6 +39,7 @@ impl ClientError {
             ClientError::TimedOut { .. }
             | ClientError::Protocol(_)
             | ClientError::Unsupported { .. }
+            | ClientError::NotThere { .. }
             | ClientError::Closed => false,
         }
     }
@@ -87,6 +90,7 @@ impl fmt::Display for ClientError {
                 message,
                 subject,
             } => write_refusal(f, *code, message.as_deref(), subject),
+            ClientError::NotThere { subject } => write!(f, "{subject} does not exist"),
             ClientError::Closed => f.write_str("the client is closed"),
         }
     }

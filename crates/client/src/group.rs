@@ -4,4 +4,5 @@
 
 pub mod assignor;
 pub mod blob;
+pub(crate) mod coordinator;
 pub mod membership;

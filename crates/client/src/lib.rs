@@ -9,13 +9,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
 mod backoff;
 mod client;
 mod connection;
+mod consumer;
 mod deadline;
 mod errors;
 pub mod group;
 pub mod metadata;
+mod offsets;
 mod options;
 pub mod partitioner;
 pub mod producer;
@@ -23,8 +26,11 @@ mod records;
 mod signal;
 mod versions;
 
+pub use admin::Admin;
 pub use client::Client;
+pub use consumer::{Consumer, Rebalance, StartAt};
 pub use errors::{ClientError, ConsumeError, SendError};
+pub use offsets::{FoundOffset, OffsetSpec};
 pub use options::{
     Acks, AssignorKind, ClientOptions, Codec, ConsumerOptions, OffsetReset, ProducerOptions,
 };

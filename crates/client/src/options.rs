@@ -5,6 +5,11 @@
 use std::time::Duration;
 pub use taffrail_record::compression::Codec;
 
+/// A duration as the wire has it.
+pub(crate) fn millis(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}
+
 /// Choices for everything that shares one set of connections.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {

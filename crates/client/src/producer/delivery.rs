@@ -5,10 +5,9 @@ use super::accumulator::ToSend;
 use super::partition_queue::Outcome;
 use crate::client::Target;
 use crate::connection::{CallFailure, Reply};
-use crate::options::Acks;
+use crate::options::{Acks, millis};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
 use taffrail_env::Env;
 use taffrail_wire::api::ApiKey;
 use taffrail_wire::produce::{
@@ -135,10 +134,6 @@ fn request<'a, E: Env>(
         timeout_ms: millis(shared.options.ack_timeout),
         topic_data: topics.into_values().collect(),
     }
-}
-
-pub(crate) fn millis(duration: Duration) -> i32 {
-    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
 }
 
 fn read_outcomes(
