@@ -1,3 +1,27 @@
-//! Head comment to come with the code.
+//! The node: connections, one handler file per API, partitions, waiting requests, coordinators and the cluster's metadata.
+//!
+//! `start` opens a data directory, restores the metadata and serves the Kafka protocol until it is told to
+//! stop. It is generic over one parameter, the ground it stands on (`taffrail_env::Env`), and so runs unchanged on
+//! real disks and sockets and in the simulator.
+//!
+//! It knows nothing of the operating system, the simulator, or the text that configuration comes in. Wire structures
+//! and error codes stop at `api`. What must hold: nothing a client sends makes it panic, grow without
+//! bound, or acknowledge what is not durable.
+
+#![allow(dead_code)]
+
+mod admission;
+mod budget;
+pub mod config;
+mod controller;
 pub mod group;
 pub mod metadata;
+mod metrics;
+mod node;
+mod router;
+mod settings;
+mod shard;
+
+pub use controller::{RestoreFailure, Unavailable};
+pub use metrics::{Metric, MetricKind, MetricsSnapshot};
+pub use node::{Inspection, NodeConfig, PartitionView, StartError};

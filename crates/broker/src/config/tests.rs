@@ -1,0 +1,202 @@
+//! The tables hold together, and refusals say what would be right.
+
+use super::resolve::{BrokerSources, Texts};
+use super::*;
+
+#[test]
+fn every_default_is_a_value_its_own_rule_accepts() {
+    for definition in TopicSettings::DEFINITIONS {
+        let text = TopicSettings::default().text(definition.name);
+        let text = text.expect("every topic key has a default");
+        TopicSettings::default()
+            .set(definition.name, &text)
+            .unwrap_or_else(|refusal| panic!("{refusal}"));
+    }
+    for definition in BrokerSettings::DEFINITIONS {
+        if let Some(text) = BrokerSettings::default().text(definition.name) {
+            BrokerSettings::default()
+                .set(definition.name, &text)
+                .unwrap_or_else(|refusal| panic!("{refusal}"));
+        }
+    }
+}
+
+#[test]
+fn a_topic_that_says_nothing_has_the_defaults_on_a_broker_that_says_nothing() {
+    let inherited = TopicSettings::of_broker(&BrokerSettings::default());
+    assert_eq!(inherited, TopicSettings::default());
+}
+
+#[test]
+fn every_key_a_topic_inherits_is_a_broker_key_and_reaches_the_topic() {
+    for definition in TopicSettings::DEFINITIONS {
+        let Scope::Inherits(keys) = definition.scope else {
+            continue;
+        };
+        for key in keys {
+            let broker = BrokerSettings::definition(key)
+                .unwrap_or_else(|| panic!("{} inherits an unknown {key}", definition.name));
+            if matches!(broker.rule, Rule::Only(..)) {
+                continue;
+            }
+            let value = match broker.kind {
+                Kind::Boolean => "true",
+                Kind::Double => "0.25",
+                Kind::String if broker.choices.contains(&"zstd") => "zstd",
+                Kind::String => "LogAppendTime",
+                _ if definition.name == "compression.gzip.level" => "7",
+                _ if definition.name.starts_with("compression.") => "11",
+                _ => "8192",
+            };
+            let mut settings = BrokerSettings::default();
+            settings.set(key, value).expect("a valid value");
+            let topic = TopicSettings::of_broker(&settings);
+            assert_ne!(
+                topic.text(definition.name),
+                TopicSettings::default().text(definition.name),
+                "{key} does not reach {}",
+                definition.name
+            );
+        }
+    }
+}
+
+#[test]
+fn keys_are_unique_and_described() {
+    for table in [TopicSettings::DEFINITIONS, BrokerSettings::DEFINITIONS] {
+        let mut names: Vec<_> = table.iter().map(|definition| definition.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), table.len());
+        assert!(
+            table
+                .iter()
+                .all(|definition| definition.prose.ends_with('.'))
+        );
+    }
+    for definition in BrokerSettings::DEFINITIONS {
+        assert_eq!(
+            foreign::lookup(definition.name),
+            None,
+            "{}",
+            definition.name
+        );
+    }
+}
+
+#[test]
+fn refusals_name_what_would_be_right() {
+    let mut topic = TopicSettings::default();
+    for (key, value, text) in [
+        (
+            "retention.md",
+            "1",
+            "Unknown configuration key \"retention.md\"; the nearest known one is retention.ms",
+        ),
+        (
+            "retention.ms",
+            "soon",
+            "Invalid value \"soon\" for configuration retention.ms: must be a whole number",
+        ),
+        (
+            "retention.ms",
+            "-2",
+            "Invalid value \"-2\" for configuration retention.ms: must be -1 or more",
+        ),
+        (
+            "cleanup.policy",
+            "compact",
+            "Invalid value \"compact\" for configuration cleanup.policy: compaction is not available; use delete",
+        ),
+        (
+            "compression.type",
+            "rar",
+            "Invalid value \"rar\" for configuration compression.type: must be one of producer, uncompressed, gzip, snappy, lz4, zstd",
+        ),
+        (
+            "compression.gzip.level",
+            "10",
+            "Invalid value \"10\" for configuration compression.gzip.level: must be -1 to 9",
+        ),
+    ] {
+        assert_eq!(topic.set(key, value).unwrap_err().to_string(), text);
+    }
+    assert_eq!(
+        topic,
+        TopicSettings::default(),
+        "a refused value changes nothing"
+    );
+}
+
+#[test]
+fn kafkas_own_keys_are_honoured_warned_about_or_refused() {
+    let mut settings = StaticSettings::default();
+    assert_eq!(settings.set("num.partitions", "3"), Ok(None));
+    assert_eq!(settings.effective().num_partitions, 3);
+    assert!(settings.is_set("num.partitions"));
+    let warning = settings.set("num.io.threads", "8").expect("accepted");
+    assert!(warning.expect("with a warning").contains("num.io.threads"));
+    assert!(settings.set("ssl.keystore.location", "/k").is_err());
+    assert!(
+        settings
+            .set("listener.name.internal.ssl.client.auth", "required")
+            .is_err()
+    );
+    assert_eq!(
+        settings.set("num.partitons", "3").unwrap_err(),
+        Refusal::UnknownKey {
+            key: "num.partitons".into(),
+            nearest: Some("num.partitions")
+        }
+    );
+}
+
+#[test]
+fn the_strongest_source_holds_and_is_described() {
+    let mut sources = BrokerSources::default();
+    sources
+        .fixed
+        .set("log.retention.hours", "1")
+        .expect("valid");
+    let own = Texts::new();
+    let describe = |sources: &BrokerSources, own: &Texts| {
+        let definition = TopicSettings::definition("retention.ms").expect("known");
+        let effective = TopicSettings::effective(&sources.effective(), own);
+        TopicSettings::resolve(definition, own, sources, &effective)
+    };
+    let resolved = describe(&sources, &own);
+    assert_eq!(resolved.value.as_deref(), Some("3600000"));
+    assert_eq!(resolved.source, Source::StaticBroker);
+
+    sources
+        .every_broker
+        .insert("log.retention.ms".into(), "7000".into());
+    let resolved = describe(&sources, &own);
+    assert_eq!(resolved.value.as_deref(), Some("7000"));
+    assert_eq!(resolved.source, Source::DynamicDefaultBroker);
+
+    let own = Texts::from([("retention.ms".to_string(), "5".to_string())]);
+    let resolved = describe(&sources, &own);
+    assert_eq!(resolved.value.as_deref(), Some("5"));
+    assert_eq!(resolved.source, Source::Topic);
+    let names: Vec<_> = resolved.synonyms.iter().map(|s| s.name).collect();
+    assert_eq!(
+        names,
+        [
+            "retention.ms",
+            "log.retention.ms",
+            "log.retention.hours",
+            "log.retention.hours"
+        ]
+    );
+}
+
+#[test]
+fn settings_that_cannot_stand_together_are_refused() {
+    let own = Texts::from([
+        ("min.compaction.lag.ms".to_string(), "10".to_string()),
+        ("max.compaction.lag.ms".to_string(), "5".to_string()),
+    ]);
+    let refusal = TopicSettings::validate(&BrokerSettings::default(), &own);
+    assert!(matches!(refusal, Err(Refusal::Conflict(_))));
+}

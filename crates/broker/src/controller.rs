@@ -1,0 +1,480 @@
+//! Drives the metadata machine: commands go into the `__cluster_metadata` log, and what has committed is applied here.
+//!
+//! All commands that wait when the last append is durable go into one batch, one record a command, so that many
+//! cost one sync and an offset is a command's position. What a command obliges this node to do - make a topic's logs,
+//! destroy them, give them new settings - is done before the command is answered, in the order of the log. A snapshot
+//! of the machine beside the log lets its start move up.
+//!
+//! What must hold: the machine holds committed state only; data is destroyed only because of a committed deletion.
+
+use std::cell::{Cell, Ref, RefCell};
+use std::fmt;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use futures_channel::{mpsc, oneshot};
+use futures_util::{SinkExt, StreamExt};
+use taffrail_env::Env;
+use taffrail_record::batch::Batches;
+use taffrail_record::builder::{BatchBuilder, ProducerFields};
+use taffrail_record::{Codec, TopicId, TopicPartition, batch};
+use taffrail_replication::active_active::{Entry, Sequencer};
+use taffrail_replication::{Machine, Term, encoding};
+use taffrail_storage::{AppendError, LogConfig, ReadError, StorageError};
+
+use crate::metadata::{Command, Done, Duty, METADATA_TOPIC_ID, Metadata, Reply};
+use crate::router::Router;
+use crate::settings::Settings;
+
+/// The metadata's log.
+pub(crate) const METADATA_LOG: TopicPartition = TopicPartition {
+    topic: METADATA_TOPIC_ID,
+    partition: 0,
+};
+/// Commands that wait to be appended.
+const QUEUE_MAX: usize = 1024;
+/// Commands in one batch.
+const COMMANDS_PER_BATCH_MAX: usize = 256;
+/// A batch takes no more commands once it is this large.
+const BATCH_BYTES_MAX: usize = 512 << 10;
+/// How many commands lie between two snapshots.
+const SNAPSHOT_INTERVAL: u64 = 1024;
+/// Bytes read at a time when the log is replayed.
+const REPLAY_READ_BYTES: usize = 1 << 20;
+
+/// Why a command has no answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Unavailable {
+    /// The log did not take it; nothing was changed unless the disk failed.
+    Append(AppendError),
+    /// The node is stopping.
+    Stopping,
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unavailable::Append(error) => write!(f, "the metadata log: {error}"),
+            Unavailable::Stopping => f.write_str("the node is stopping"),
+        }
+    }
+}
+
+/// Why the metadata was not restored.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RestoreFailure {
+    Storage(StorageError),
+    Read(ReadError),
+    /// The log or the snapshot holds what this program cannot read.
+    Content(String),
+}
+
+impl fmt::Display for RestoreFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RestoreFailure::Storage(error) => error.fmt(f),
+            RestoreFailure::Read(error) => error.fmt(f),
+            RestoreFailure::Content(what) => f.write_str(what),
+        }
+    }
+}
+
+/// Whoever waits for a command's answer. Nobody, if the node itself sent it.
+type Caller = Option<oneshot::Sender<Result<Reply, Unavailable>>>;
+
+/// The metadata of the node, and the way to change it.
+pub(crate) struct Controller<E: Env> {
+    env: E,
+    node_id: i32,
+    router: Rc<Router<E>>,
+    settings: Rc<Settings>,
+    sequencer: RefCell<Sequencer<Metadata, Caller>>,
+    snapshot_at: Cell<u64>,
+    queue: mpsc::Sender<(Command, Caller)>,
+    /// Counts the commands that were applied.
+    applied: Cell<u64>,
+}
+
+/// The metadata log's own settings: its start moves by snapshots alone, and it has room ahead for the full disk on which
+/// somebody must delete a topic.
+pub(crate) fn metadata_log_config() -> LogConfig {
+    LogConfig {
+        segment_bytes: 16 << 20,
+        segment_ms: i64::MAX,
+        retention_ms: -1,
+        retention_bytes: -1,
+        file_delete_delay_ms: 0,
+        reserve_ahead_bytes: 4 << 20,
+        ..LogConfig::default()
+    }
+}
+
+impl<E: Env> Controller<E> {
+    /// Restores the machine from its snapshot and its log, and starts to take commands.
+    pub async fn restore(
+        env: &E,
+        node_id: i32,
+        term: Term,
+        router: Rc<Router<E>>,
+        settings: Rc<Settings>,
+    ) -> Result<Rc<Controller<E>>, RestoreFailure> {
+        let created = router
+            .create(vec![(METADATA_LOG, metadata_log_config())])
+            .await;
+        if let Some(Err(error)) = created.into_iter().next() {
+            return Err(RestoreFailure::Storage(error));
+        }
+        router
+            .configure(vec![(METADATA_LOG, metadata_log_config())])
+            .await;
+        let sequencer = replay(&router, term).await?;
+        let (queue, commands) = mpsc::channel(QUEUE_MAX);
+        let controller = Rc::new(Controller {
+            env: env.clone(),
+            node_id,
+            router,
+            settings,
+            snapshot_at: Cell::new(sequencer.position()),
+            sequencer: RefCell::new(sequencer),
+            queue,
+            applied: Cell::new(0),
+        });
+        controller.refresh_broker_settings();
+        env.spawn(controller.clone().run(commands));
+        Ok(controller)
+    }
+
+    /// The committed state. Not to be held across an await.
+    pub fn metadata(&self) -> Ref<'_, Metadata> {
+        Ref::map(self.sequencer.borrow(), Sequencer::machine)
+    }
+
+    /// How many commands were applied since the start.
+    pub fn applied(&self) -> u64 {
+        self.applied.get()
+    }
+
+    /// Has a command committed and carried out here, and answers what came of it.
+    pub async fn submit(&self, command: Command) -> Result<Reply, Unavailable> {
+        let (caller, answer) = oneshot::channel();
+        let mut queue = self.queue.clone();
+        queue
+            .send((command, Some(caller)))
+            .await
+            .map_err(|_| Unavailable::Stopping)?;
+        answer.await.unwrap_or(Err(Unavailable::Stopping))
+    }
+
+    async fn run(self: Rc<Self>, mut commands: mpsc::Receiver<(Command, Caller)>) {
+        while let Some(first) = commands.next().await {
+            let mut batch = vec![first];
+            while batch.len() < COMMANDS_PER_BATCH_MAX {
+                match commands.try_recv() {
+                    Ok(command) => batch.push(command),
+                    Err(_) => break,
+                }
+            }
+            let mut batch = batch.into_iter().peekable();
+            while batch.peek().is_some() {
+                self.commit(&mut batch).await;
+            }
+            self.snapshot_if_due().await;
+        }
+    }
+
+    /// Appends as many of the commands as fit into one batch, waits until they are durable, applies them,
+    /// carries them out, answers.
+    async fn commit(
+        self: &Rc<Self>,
+        commands: &mut std::iter::Peekable<std::vec::IntoIter<(Command, Caller)>>,
+    ) {
+        let now_ms = self.env.unix_ms();
+        let mut builder = BatchBuilder::new(Codec::None, now_ms);
+        let mut entries = Vec::new();
+        while builder.size_estimate() < BATCH_BYTES_MAX
+            && let Some((command, caller)) = commands.next()
+        {
+            let entry = self.sequencer.borrow_mut().on_request(caller, command);
+            let mut bytes = Vec::new();
+            encoding::encode(&entry, &mut bytes).expect("a command always has an encoding");
+            builder
+                .append(now_ms, None, Some(&bytes), &[])
+                .expect("commands are far smaller than a batch may be");
+            entries.push(entry);
+        }
+        let batch = builder
+            .finish(ProducerFields::default())
+            .expect("a batch of at least one command");
+        let appended = self.router.append(METADATA_LOG, batch, now_ms).await.await;
+        let base = match appended {
+            Ok(appended) => appended.base_offset,
+            Err(error) => {
+                tracing::warn!("metadata commands not committed: {error}");
+                let callers = self.sequencer.borrow_mut().on_append_failed();
+                for caller in callers.into_iter().flatten() {
+                    let _ = caller.send(Err(Unavailable::Append(error.clone())));
+                }
+                return;
+            }
+        };
+        for (position, entry) in (base as u64..).zip(&entries) {
+            let mut replies = Vec::new();
+            self.sequencer
+                .borrow_mut()
+                .on_committed(position, entry, &mut replies);
+            self.applied.set(self.applied.get() + 1);
+            for (caller, reply) in replies {
+                if let Ok(done) = &reply {
+                    self.carry_out(&entry.request, done).await;
+                }
+                if let Some(caller) = caller {
+                    let _ = caller.send(Ok(reply));
+                }
+            }
+        }
+    }
+
+    /// Does on this node what a committed command obliges it to.
+    async fn carry_out(self: &Rc<Self>, command: &Command, done: &Done) {
+        match done {
+            Done::TopicCreated { topic_id, .. } | Done::PartitionsCreated { topic_id, .. } => {
+                self.create_logs(TopicId(*topic_id)).await;
+            }
+            Done::TopicDeleted { topic_id, .. } => {
+                self.settings.forget_topic(TopicId(*topic_id));
+                self.remove_data(TopicId(*topic_id)).await;
+            }
+            Done::ConfigsSet => match command {
+                Command::SetTopicConfigs { name, .. } => {
+                    let id = self.metadata().topic(name).map(|topic| topic.id());
+                    if let Some(id) = id {
+                        self.settings.forget_topic(id);
+                        let logs = self.logs_of(id);
+                        self.router.configure(logs).await;
+                    }
+                }
+                _ => {
+                    self.refresh_broker_settings();
+                    let ids: Vec<_> = self.metadata().topics().map(|topic| topic.id()).collect();
+                    for id in ids {
+                        let logs = self.logs_of(id);
+                        self.router.configure(logs).await;
+                    }
+                }
+            },
+            Done::ProducerIds { .. }
+            | Done::BrokerRegistered { .. }
+            | Done::DataRemoved
+            | Done::SemanticsLevelSet => {}
+        }
+    }
+
+    fn refresh_broker_settings(&self) {
+        let metadata = self.metadata();
+        let texts = |broker| metadata.broker_configs(broker).cloned().unwrap_or_default();
+        self.settings
+            .set_dynamic(texts(None), texts(Some(self.node_id)));
+    }
+
+    /// The logs that this node should have of a topic.
+    fn logs_of(&self, id: TopicId) -> Vec<(TopicPartition, LogConfig)> {
+        let metadata = self.metadata();
+        let Some(topic) = metadata.topic_by_id(id) else {
+            return Vec::new();
+        };
+        let config = self.settings.topic(topic).log_config(topic.internal);
+        let mine = |replicas: &[i32]| replicas.contains(&self.node_id);
+        topic
+            .partitions
+            .iter()
+            .enumerate()
+            .filter(|(_, state)| mine(&state.replicas))
+            .map(|(partition, _)| {
+                let partition = partition as i32;
+                (
+                    TopicPartition {
+                        topic: id,
+                        partition,
+                    },
+                    config.clone(),
+                )
+            })
+            .collect()
+    }
+
+    /// Makes the logs of a topic that are not there yet. What fails now is tried again with the housekeeping.
+    async fn create_logs(&self, id: TopicId) {
+        let logs = self.logs_of(id);
+        let partitions: Vec<_> = logs.iter().map(|(partition, _)| *partition).collect();
+        let results = self.router.create(logs).await;
+        for (partition, result) in partitions.into_iter().zip(results) {
+            if let Err(error) = result {
+                tracing::warn!("log of partition {partition} not made: {error}");
+            }
+        }
+    }
+
+    /// Destroys what is here of a deleted topic, and reports it gone.
+    async fn remove_data(self: &Rc<Self>, id: TopicId) {
+        let Some(count) = self.metadata().deleted(id).map(|topic| topic.partitions) else {
+            return;
+        };
+        let partitions = (0..count as i32).map(|partition| TopicPartition {
+            topic: id,
+            partition,
+        });
+        let results = self.router.delete(partitions.collect()).await;
+        if let Some(error) = results.into_iter().find_map(Result::err) {
+            tracing::warn!("data of deleted topic {id} not removed yet: {error}");
+            return;
+        }
+        let removed = Command::DataRemoved {
+            broker: self.node_id,
+            topic_id: id.0,
+        };
+        // This runs inside of the task that takes commands, so nothing here may wait for it.
+        let mut queue = self.queue.clone();
+        self.env.spawn(async move {
+            let _ = queue.send((removed, None)).await;
+        });
+    }
+
+    /// Makes what is on disk what the metadata says: missing logs are made, data of deleted topics is removed. Done at the
+    /// start and with the housekeeping, because a disk may have been full when it was first due.
+    pub async fn reconcile(self: &Rc<Self>) {
+        let mut duties = Vec::new();
+        self.metadata().duties(self.env.unix_ms(), &mut duties);
+        for Duty::RemoveData {
+            broker, topic_id, ..
+        } in duties
+        {
+            if broker == self.node_id {
+                self.remove_data(topic_id).await;
+            }
+        }
+        let present = self.router.all().await;
+        let ids: Vec<_> = self.metadata().topics().map(|topic| topic.id()).collect();
+        let mut missing = Vec::new();
+        for id in ids {
+            let logs = self.logs_of(id);
+            missing.extend(
+                logs.into_iter()
+                    .filter(|(partition, _)| present.binary_search(partition).is_err()),
+            );
+        }
+        let partitions: Vec<_> = missing.iter().map(|(partition, _)| *partition).collect();
+        let results = self.router.create(missing).await;
+        for (partition, result) in partitions.into_iter().zip(results) {
+            match result {
+                Ok(()) => tracing::warn!("log of partition {partition} was missing and is made"),
+                Err(error) => tracing::warn!("log of partition {partition} not made: {error}"),
+            }
+        }
+    }
+
+    /// Gives every log the settings that hold now; those it was created with may be old.
+    pub async fn configure_all(&self) {
+        let ids: Vec<_> = self.metadata().topics().map(|topic| topic.id()).collect();
+        for id in ids {
+            let logs = self.logs_of(id);
+            self.router.configure(logs).await;
+        }
+    }
+
+    /// Logs on disk that no topic, living or deleted, explains. They are left alone.
+    pub async fn unexplained_logs(&self) -> Vec<TopicPartition> {
+        let mut all = self.router.all().await;
+        let metadata = self.metadata();
+        all.retain(|partition| {
+            *partition != METADATA_LOG
+                && metadata.deleted(partition.topic).is_none()
+                && metadata
+                    .topic_by_id(partition.topic)
+                    .is_none_or(|topic| topic.partitions.len() <= partition.partition as usize)
+        });
+        all
+    }
+
+    async fn snapshot_if_due(&self) {
+        let (position, state) = {
+            let sequencer = self.sequencer.borrow();
+            if sequencer.position() < self.snapshot_at.get() + SNAPSHOT_INTERVAL {
+                return;
+            }
+            sequencer.snapshot()
+        };
+        let end_offset = position as i64;
+        let saved = self
+            .router
+            .save_state(METADATA_LOG, end_offset, Bytes::from(state))
+            .await;
+        let moved = match saved {
+            Ok(()) => self.router.advance_start(METADATA_LOG, end_offset).await,
+            Err(error) => Err(error),
+        };
+        // A full disk refuses; the log is whole, and the next command tries again.
+        match moved {
+            Ok(_) => self.snapshot_at.set(position),
+            Err(error) => tracing::warn!("snapshot of the metadata not kept: {error}"),
+        }
+    }
+}
+
+/// The machine from its snapshot and the log behind it.
+async fn replay<E: Env>(
+    router: &Router<E>,
+    term: Term,
+) -> Result<Sequencer<Metadata, Caller>, RestoreFailure> {
+    let content = |what: String| RestoreFailure::Content(format!("metadata: {what}"));
+    let saved = router.load_state(METADATA_LOG).await;
+    let (machine, position) = match saved.map_err(RestoreFailure::Storage)? {
+        Some((offset, state)) => (
+            Metadata::restore(&state).map_err(|error| content(error.to_string()))?,
+            offset,
+        ),
+        None => (Metadata::default(), 0),
+    };
+    let mut sequencer = Sequencer::new(machine, position as u64, term);
+    let mut next = position;
+    loop {
+        let ends = router.ends_of(METADATA_LOG).await;
+        let end = ends.map_or(0, |ends| ends.high_watermark);
+        if next >= end {
+            return Ok(sequencer);
+        }
+        let plan = crate::shard::ReadPlan {
+            partition: METADATA_LOG,
+            from: next,
+            max_bytes: REPLAY_READ_BYTES,
+            min_one: true,
+        };
+        let read = router.read(vec![plan]).await.pop();
+        let read = read
+            .unwrap_or(Err(ReadError::Deleted))
+            .map_err(RestoreFailure::Read)?;
+        if read.batches.is_empty() {
+            return Err(content(format!("nothing readable at offset {next}")));
+        }
+        for chunk in &read.batches {
+            for batch in Batches::new(chunk) {
+                let (header, bytes) = batch.map_err(|error| content(error.to_string()))?;
+                for record in batch::records(bytes).map_err(|error| content(error.to_string()))? {
+                    let record = record.map_err(|error| content(error.to_string()))?;
+                    let offset = header.record_offset(&record);
+                    if offset < next {
+                        continue;
+                    }
+                    let value = record.value.unwrap_or_default();
+                    let entry: Entry<Command> = encoding::decode(value)
+                        .map_err(|error| content(format!("offset {offset}: {error}")))?;
+                    if entry.term > term {
+                        let what = format!("offset {offset} is of term {}", entry.term);
+                        return Err(content(what));
+                    }
+                    sequencer.on_committed(offset as u64, &entry, &mut Vec::new());
+                    next = offset + 1;
+                }
+            }
+        }
+    }
+}
