@@ -251,6 +251,7 @@ impl BatchHeader {
         Codec::from_id(id).ok_or(BatchError::UnknownCodec { id })
     }
 
+    #[inline]
     pub fn timestamp_type(&self) -> TimestampType {
         if self.attributes & TIMESTAMP_TYPE_BIT == 0 {
             TimestampType::CreateTime
@@ -280,6 +281,7 @@ impl BatchHeader {
 
     /// A record's timestamp: its own, or the broker's for all. A sum beyond 64 bits, which no admitted
     /// batch has, wraps as it does in other readers.
+    #[inline]
     pub fn record_timestamp(&self, record: &RecordView<'_>) -> i64 {
         match self.timestamp_type() {
             TimestampType::CreateTime => self.base_timestamp.wrapping_add(record.timestamp_delta),
@@ -288,6 +290,7 @@ impl BatchHeader {
     }
 
     /// A record's offset.
+    #[inline]
     pub fn record_offset(&self, record: &RecordView<'_>) -> Offset {
         self.base_offset + i64::from(record.offset_delta)
     }

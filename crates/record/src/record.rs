@@ -73,7 +73,7 @@ impl<'a> RecordView<'a> {
     }
 
     /// Reads what stands behind a record's length; `body` is exactly that long.
-    #[inline(always)]
+    #[inline(never)]
     fn parse(body: &'a [u8]) -> Result<RecordView<'a>, RecordFault> {
         let [attributes, rest @ ..] = body else {
             return Err(RecordFault::EndsEarly);
@@ -101,7 +101,49 @@ impl<'a> RecordView<'a> {
     }
 }
 
+/// A record without headers whose numbers are short, and what stands behind it. `None` says nothing but that
+/// the thorough reader has to look: this one exists for its few instructions, and calls nothing.
 #[inline(always)]
+pub(crate) fn read_common(bytes: &[u8]) -> Option<(RecordView<'_>, &[u8])> {
+    let (length, body) = varint::read_short(bytes)?;
+    let [0, _, _, ..] = body else {
+        return None;
+    };
+    let (timestamp_delta, bytes) = varint::read_short(&body[1..])?;
+    let (offset_delta, bytes) = varint::read_short(bytes)?;
+    let (key, bytes) = read_common_nullable(bytes)?;
+    let (value, bytes) = read_common_nullable(bytes)?;
+    let [0, behind @ ..] = bytes else {
+        return None;
+    };
+    // The parts were read without regard to the record's end. As the last one ends there, all are within.
+    // The length is in zigzag, so it is compared with the double.
+    if length as usize != 2 * (body.len() - behind.len()) {
+        return None;
+    }
+    let record = RecordView {
+        attributes: 0,
+        timestamp_delta: i64::from(varint::unzigzag_32(timestamp_delta)),
+        offset_delta: varint::natural(offset_delta)? as i32,
+        key,
+        value,
+        header_count: 0,
+        header_bytes: &[],
+    };
+    Some((record, behind))
+}
+
+#[inline(always)]
+fn read_common_nullable(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+    const NULL: u32 = 1;
+    let (length, bytes) = varint::read_short(bytes)?;
+    if length == NULL {
+        return Some((None, bytes));
+    }
+    let (value, behind) = bytes.split_at_checked(varint::natural(length)?)?;
+    Some((Some(value), behind))
+}
+
 fn read_nullable<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, RecordFault> {
     let length = varint::read_i32(rest)?;
     if length < 0 {
@@ -174,40 +216,46 @@ pub struct Records<'a> {
     course: Course,
 }
 
-/// Where a walk stands, and what the next record must be.
-#[derive(Clone, Debug)]
-struct Course {
+/// Where a walk stands, and what the next record must be. Small and copied, so that it stays in registers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Course {
     index: i32,
     count: i32,
-    offset_delta_min: i32,
+    offset_delta_before: i32,
     offset_delta_max: i32,
 }
 
 impl Course {
-    fn of(header: &BatchHeader) -> Course {
+    pub(crate) fn of(header: &BatchHeader) -> Course {
         Course {
             index: 0,
             count: header.record_count,
-            offset_delta_min: 0,
+            offset_delta_before: -1,
             offset_delta_max: header.last_offset_delta,
         }
     }
 
-    /// Judges the record that was read, and moves past it.
     #[inline(always)]
-    fn pass(&mut self, record: &RecordView<'_>) -> Result<(), RecordFault> {
-        if record.offset_delta < self.offset_delta_min
-            || record.offset_delta > self.offset_delta_max
-        {
-            return Err(RecordFault::OffsetDelta);
+    pub(crate) fn is_done(self) -> bool {
+        self.index == self.count
+    }
+
+    /// The course behind a record with this offset delta, if it may have it.
+    #[inline(always)]
+    pub(crate) fn pass(self, offset_delta: i32) -> Option<Course> {
+        if offset_delta <= self.offset_delta_before || offset_delta > self.offset_delta_max {
+            return None;
         }
-        self.offset_delta_min = record.offset_delta.saturating_add(1);
-        self.index += 1;
-        Ok(())
+        Some(Course {
+            // There are more to come, so this is less than the count.
+            index: self.index.wrapping_add(1),
+            offset_delta_before: offset_delta,
+            ..self
+        })
     }
 
     #[cold]
-    fn error(&self, fault: RecordFault) -> BatchError {
+    pub(crate) fn error(self, fault: RecordFault) -> BatchError {
         BatchError::Record {
             index: self.index,
             fault,
@@ -227,58 +275,56 @@ pub fn records(batch: &[u8]) -> Result<Records<'_>, BatchError> {
         Codec::None,
         "compressed records are no slice of the batch"
     );
-    Ok(Records::new(&header, &batch[HEADER_LEN..]))
-}
-
-impl<'a> Records<'a> {
-    /// `body` is everything behind the header.
-    fn new(header: &BatchHeader, body: &'a [u8]) -> Records<'a> {
-        Records {
-            rest: body,
-            course: Course::of(header),
-        }
-    }
-
-    #[inline(always)]
-    fn read(&mut self) -> Result<RecordView<'a>, RecordFault> {
-        let length = varint::read_i32(&mut self.rest)?;
-        if length < 0 {
-            return Err(RecordFault::LengthNegative);
-        }
-        let Some((body, tail)) = self.rest.split_at_checked(length as usize) else {
-            return Err(RecordFault::LengthTooLarge);
-        };
-        let record = RecordView::parse(body)?;
-        self.course.pass(&record)?;
-        self.rest = tail;
-        Ok(record)
-    }
-
-    #[cold]
-    fn fail(&mut self, fault: RecordFault) -> BatchError {
-        let error = self.course.error(fault);
-        self.rest = &[];
-        self.course.index = self.course.count;
-        error
-    }
+    Ok(Records {
+        rest: &batch[HEADER_LEN..],
+        course: Course::of(&header),
+    })
 }
 
 impl<'a> Iterator for Records<'a> {
     type Item = Result<RecordView<'a>, BatchError>;
 
-    #[inline(always)]
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.course.index == self.course.count {
+        let fault = if self.course.is_done() {
             if self.rest.is_empty() {
                 return None;
             }
-            return Some(Err(self.fail(RecordFault::BytesBehindLast)));
-        }
-        match self.read() {
-            Ok(record) => Some(Ok(record)),
-            Err(fault) => Some(Err(self.fail(fault))),
-        }
+            RecordFault::BytesBehindLast
+        } else {
+            let read = match read_common(self.rest) {
+                Some(record) => Ok(record),
+                None => read_any(self.rest),
+            };
+            match read {
+                Ok((record, rest)) => match self.course.pass(record.offset_delta) {
+                    Some(course) => {
+                        (self.rest, self.course) = (rest, course);
+                        return Some(Ok(record));
+                    }
+                    None => RecordFault::OffsetDelta,
+                },
+                Err(fault) => fault,
+            }
+        };
+        let error = self.course.error(fault);
+        self.rest = &[];
+        self.course.index = self.course.count;
+        Some(Err(error))
     }
+}
+
+/// The record at the start of `bytes`, whatever it is, and what stands behind it.
+#[inline(never)]
+pub(crate) fn read_any(mut bytes: &[u8]) -> Result<(RecordView<'_>, &[u8]), RecordFault> {
+    let length = varint::read_i32(&mut bytes)?;
+    if length < 0 {
+        return Err(RecordFault::LengthNegative);
+    }
+    let Some((body, behind)) = bytes.split_at_checked(length as usize) else {
+        return Err(RecordFault::LengthTooLarge);
+    };
+    Ok((RecordView::parse(body)?, behind))
 }
 
 /// Walks over the records of the batch at the start of `batch`, compressed or not, until `visit` breaks off.
@@ -315,10 +361,23 @@ where
     if codec != Codec::None && !(body.is_empty() && header.record_count == 0) {
         return walk_compressed(header, Decompressor::new(codec, body, limit)?, visit);
     }
-    for record in Records::new(header, body) {
-        if visit(record?).is_break() {
-            break;
+    let mut course = Course::of(header);
+    let mut rest = body;
+    while !course.is_done() {
+        let (record, behind) = match read_common(rest) {
+            Some(record) => record,
+            None => read_any(rest).map_err(|fault| course.error(fault))?,
+        };
+        let Some(next) = course.pass(record.offset_delta) else {
+            return Err(course.error(RecordFault::OffsetDelta));
+        };
+        (rest, course) = (behind, next);
+        if visit(record).is_break() {
+            return Ok(body.len() - rest.len());
         }
+    }
+    if !rest.is_empty() {
+        return Err(course.error(RecordFault::BytesBehindLast));
     }
     Ok(body.len())
 }
@@ -335,13 +394,16 @@ where
     // The compressed stream may hold more than is believable, but not more records than it has bytes for;
     // a count beyond the cap fails when the stream ends or reaches the cap.
     let mut window = Window::new(decompressor);
-    while course.index < course.count {
+    while !course.is_done() {
         let body = match window.next_record()? {
             Ok(body) => body,
             Err(fault) => return Err(course.error(fault)),
         };
         let record = RecordView::parse(body).map_err(|fault| course.error(fault))?;
-        course.pass(&record).map_err(|fault| course.error(fault))?;
+        let Some(next) = course.pass(record.offset_delta) else {
+            return Err(course.error(RecordFault::OffsetDelta));
+        };
+        course = next;
         if visit(record).is_break() {
             return Ok(window.decompressor.produced());
         }

@@ -17,51 +17,67 @@ pub enum VarintError {
 /// Reads a 32-bit number and moves `rest` past it. On an error `rest` stays where it was.
 #[inline(always)]
 pub fn read_i32(rest: &mut &[u8]) -> Result<i32, VarintError> {
-    match *rest {
-        [first, tail @ ..] if *first < 0x80 => {
-            *rest = tail;
-            Ok(unzigzag_32(u32::from(*first)))
+    let (raw, tail) = match read_short(rest) {
+        Some(short) => short,
+        None => {
+            let (raw, tail) = read_long(rest, 5, 4)?;
+            (raw as u32, tail)
         }
-        [first, second, tail @ ..] if *second < 0x80 => {
-            *rest = tail;
-            Ok(unzigzag_32(
-                u32::from(*first & 0x7f) | u32::from(*second) << 7,
-            ))
-        }
-        _ => read_long(rest, 5, 4).map(|raw| unzigzag_32(raw as u32)),
-    }
+    };
+    *rest = tail;
+    Ok(unzigzag_32(raw))
 }
 
 /// Reads a 64-bit number and moves `rest` past it. On an error `rest` stays where it was.
 #[inline(always)]
 pub fn read_i64(rest: &mut &[u8]) -> Result<i64, VarintError> {
-    match *rest {
-        [first, tail @ ..] if *first < 0x80 => {
-            *rest = tail;
-            Ok(unzigzag_64(u64::from(*first)))
-        }
-        [first, second, tail @ ..] if *second < 0x80 => {
-            *rest = tail;
-            Ok(unzigzag_64(
-                u64::from(*first & 0x7f) | u64::from(*second) << 7,
-            ))
-        }
-        _ => read_long(rest, 10, 1).map(unzigzag_64),
+    let (raw, tail) = match read_short(rest) {
+        Some((raw, tail)) => (u64::from(raw), tail),
+        None => read_long(rest, 10, 1)?,
+    };
+    *rest = tail;
+    Ok(unzigzag_64(raw))
+}
+
+/// The number of one or two bytes at the start of `bytes`, still in zigzag, and what stands behind it. `None`
+/// says nothing but that another reader has to look.
+#[inline(always)]
+pub(crate) fn read_short(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    // One look at the length serves both cases: a number is hardly ever the last byte.
+    let [first, second, ..] = *bytes else {
+        return None;
+    };
+    if first < 0x80 {
+        Some((u32::from(first), &bytes[1..]))
+    } else if second < 0x80 {
+        Some((
+            u32::from(first & 0x7f) | u32::from(second) << 7,
+            &bytes[2..],
+        ))
+    } else {
+        None
     }
 }
 
-/// Reads at most `bytes_max` bytes, of which the last may use its lowest `last_bits` bits.
+/// What is not negative, out of zigzag.
+#[inline(always)]
+pub(crate) fn natural(raw: u32) -> Option<usize> {
+    (raw & 1 == 0).then_some((raw >> 1) as usize)
+}
+
+/// Reads at most `bytes_max` bytes, of which the last may use its lowest `last_bits` bits, and gives what
+/// stands behind them. It takes and gives slices by value: a reference to the caller's would force that out
+/// of its registers, and cost the short numbers more than this costs the long ones.
 #[inline(never)]
-fn read_long(rest: &mut &[u8], bytes_max: usize, last_bits: u32) -> Result<u64, VarintError> {
+fn read_long(bytes: &[u8], bytes_max: usize, last_bits: u32) -> Result<(u64, &[u8]), VarintError> {
     let mut raw = 0u64;
-    for (place, &byte) in rest.iter().take(bytes_max).enumerate() {
+    for (place, &byte) in bytes.iter().take(bytes_max).enumerate() {
         if place + 1 == bytes_max && byte >> last_bits != 0 {
             return Err(VarintError::TooLong);
         }
         raw |= u64::from(byte & 0x7f) << (7 * place);
         if byte < 0x80 {
-            *rest = &rest[place + 1..];
-            return Ok(raw);
+            return Ok((raw, &bytes[place + 1..]));
         }
     }
     Err(VarintError::EndsEarly)
@@ -109,7 +125,7 @@ fn zigzag_64(value: i64) -> u64 {
 }
 
 #[inline(always)]
-fn unzigzag_32(raw: u32) -> i32 {
+pub(crate) fn unzigzag_32(raw: u32) -> i32 {
     (raw >> 1) as i32 ^ -((raw & 1) as i32)
 }
 

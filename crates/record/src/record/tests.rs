@@ -163,6 +163,23 @@ fn what_is_wrong_with_a_record_is_named() {
 }
 
 #[test]
+fn a_record_may_not_reach_into_the_next() {
+    // The first record's own length is one less, and one more, than its parts take.
+    for (length, fault) in [
+        (10, RecordFault::EndsEarly),
+        (14, RecordFault::BytesLeftOver),
+    ] {
+        let mut first = BARE;
+        first[0] = length;
+        let second = [12, 0, 0, 2, 1, 1, 0];
+        assert_eq!(fault_of(2, &[first, second].concat()), (0, fault));
+    }
+    // A key that takes the second record for its end.
+    let body = [12, 0, 0, 0, 8, 1, 0, 12, 0, 0, 2, 1, 1, 0];
+    assert_eq!(fault_of(2, &body), (0, RecordFault::LengthTooLarge));
+}
+
+#[test]
 fn a_number_of_headers_beyond_belief_is_refused_before_it_is_counted() {
     let body = [20, 0, 0, 0, 1, 1, 0xfe, 0xff, 0xff, 0xff, 0x0f];
     assert_eq!(fault_of(1, &body), (0, RecordFault::LengthTooLarge));

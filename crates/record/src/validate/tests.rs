@@ -310,19 +310,54 @@ fn every_timestamp_out_of_range_is_named_by_its_record() {
 
 #[test]
 fn bounds_at_the_ends_of_time_do_not_overflow() {
-    for (now_ms, bound) in [
-        (i64::MAX, i64::MAX),
-        (i64::MIN, i64::MAX),
-        (0, i64::MAX),
-        (STORY_START, i64::MAX),
-    ] {
+    let ends = [
+        i64::MIN,
+        i64::MIN + 1,
+        -1,
+        0,
+        STORY_START,
+        i64::MAX - 1,
+        i64::MAX,
+    ];
+    let judged = |base, delta: i64, now_ms, before, after| {
+        let mut body = vec![0];
+        crate::varint::write_i64(&mut body, delta);
+        body.extend([0, 1, 1, 0]);
+        body.insert(0, body.len() as u8 * 2);
+        let mut batch = batch_of_body(Codec::None, 1, &body);
+        change(&mut batch, |header| header.base_timestamp = base);
         let rules = ProduceRules {
             now_ms,
-            timestamp_before_max_ms: bound,
-            timestamp_after_max_ms: bound,
+            timestamp_before_max_ms: before,
+            timestamp_after_max_ms: after,
             ..RULES
         };
-        let _ = validate_produced(JAVA_NONE, &rules);
+        validate_produced(&batch, &rules)
+    };
+    for base in ends {
+        for delta in ends {
+            for now in ends {
+                for (before, after) in [(0, 0), (i64::MAX, 0), (0, i64::MAX), (i64::MAX, i64::MAX)]
+                {
+                    let timestamp = base.checked_add(delta);
+                    let in_range = |timestamp: i64| {
+                        timestamp == NO_TIMESTAMP
+                            || now.saturating_sub(before) <= timestamp
+                                && timestamp <= now.saturating_add(after)
+                    };
+                    let verdict = judged(base, delta, now, before, after);
+                    let case = format!("{base} + {delta} at {now} within {before} and {after}");
+                    assert_eq!(verdict.is_ok(), timestamp.is_some_and(in_range), "{case}");
+                    if let Ok(summary) = verdict {
+                        assert_eq!(
+                            Some(summary.max_timestamp),
+                            timestamp.map(|it| it.max(-1)),
+                            "{case}"
+                        );
+                    }
+                }
+            }
+        }
     }
 }
 
