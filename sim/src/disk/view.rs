@@ -1,0 +1,123 @@
+//! A disk seen and touched from outside, by harness and checkers: at once, without latency or faults.
+
+use super::device::Device;
+use super::files::{Content, Files};
+use super::names::InodeId;
+use crate::fault::{FaultKind, Target};
+use crate::world::World;
+use std::path::Path;
+use std::rc::Rc;
+
+/// One node's disk, from outside.
+pub struct DiskView {
+    world: World,
+    device: Rc<Device>,
+}
+
+impl DiskView {
+    pub(crate) fn new(world: World, device: Rc<Device>) -> Self {
+        Self { world, device }
+    }
+
+    /// Every file's path, by the names that a process would see now.
+    pub fn files(&self) -> Vec<String> {
+        let found = self.device.files.borrow_mut().walk();
+        found.into_iter().map(|(path, _)| path).collect()
+    }
+
+    /// What a process would read now.
+    pub fn read(&self, path: &str) -> Option<Vec<u8>> {
+        self.with_file(path, |files, id| files.image(id).cache().to_vec())
+    }
+
+    /// What is on the platter of the file that has this name now.
+    pub fn read_platter(&self, path: &str) -> Option<Vec<u8>> {
+        self.with_file(path, |files, id| files.image(id).platter().to_vec())
+    }
+
+    fn with_file<T>(&self, path: &str, f: impl FnOnce(&mut Files, InodeId) -> T) -> Option<T> {
+        let mut files = self.device.files.borrow_mut();
+        let id = files.find(Path::new(path)).ok()?;
+        match files.inode(id).content {
+            Content::File(_) => Some(f(&mut files, id)),
+            Content::Directory(_) => None,
+        }
+    }
+
+    /// Bytes that can still be allocated.
+    pub fn available(&self) -> u64 {
+        self.device.files.borrow().available()
+    }
+
+    /// Makes the disk larger or smaller; below what is used, every allocation fails.
+    pub fn set_capacity(&self, bytes: u64) {
+        self.device.files.borrow_mut().capacity = bytes;
+    }
+
+    /// Remounts read-only, or writable again.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.device.files.borrow_mut().read_only = read_only;
+    }
+
+    /// Makes every operation so many times slower.
+    pub fn set_slow(&self, factor: u64) {
+        if factor > 1 {
+            self.world
+                .fault(self.device.node, FaultKind::DiskSlow, factor);
+        }
+        self.device.slow.set(factor.max(1));
+    }
+
+    /// No operation that begins within the next `nanos` ends before they are over.
+    pub fn stall(&self, nanos: u64) {
+        self.world
+            .fault(self.device.node, FaultKind::DiskStall, nanos);
+        self.device.stalled_until.set(self.world.nanos() + nanos);
+    }
+
+    /// Flips a bit on the platter. `hidden`: the cache still shows the old one, until it is dropped.
+    /// Answers whether the atlas allowed it and there is such a byte.
+    pub fn rot(&self, path: &str, offset: u64, bit: u8, hidden: bool) -> bool {
+        self.damage(path, offset, FaultKind::DiskBitRot, |files, id| {
+            files.image(id).flip(offset as usize, bit & 7, hidden);
+        })
+    }
+
+    /// Makes the sector at `offset` unreadable until it is written again.
+    pub fn make_unreadable(&self, path: &str, offset: u64) -> bool {
+        self.damage(path, offset, FaultKind::DiskLatentSector, |files, id| {
+            let sector = offset as usize / super::image::SECTOR;
+            files.inode(id).bad.insert(sector);
+        })
+    }
+
+    fn damage(
+        &self,
+        path: &str,
+        offset: u64,
+        kind: FaultKind,
+        how: impl FnOnce(&mut Files, InodeId),
+    ) -> bool {
+        let target = Target {
+            node: self.device.node,
+            kind,
+            path: Path::new(path),
+            offset,
+            len: 1,
+        };
+        if !self.world.faults().allows(&target) {
+            return false;
+        }
+        let done = self.with_file(path, |files, id| {
+            let there = (offset as usize) < files.image(id).platter().len();
+            if there {
+                how(files, id);
+            }
+            there
+        });
+        if done == Some(true) {
+            self.world.fault(self.device.node, kind, offset);
+        }
+        done == Some(true)
+    }
+}

@@ -1,0 +1,182 @@
+//! One simulation from its seed to its verdict.
+
+use crate::decision::{Decisions, Edits};
+use crate::fault::{FaultCount, Faults, Rates};
+use crate::kernel::{drive, run_isolated};
+use crate::node::NodeId;
+use crate::trace::{Checkpoint, Event, Recording, RunName, Trace};
+use crate::world::World;
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// When a run is given up.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Simulated nanoseconds.
+    pub time_max: u64,
+    /// Polls between two steps of time.
+    pub polls_in_instant_max: u64,
+}
+
+impl Default for Limits {
+    /// Thirty days, two million polls.
+    fn default() -> Self {
+        Self {
+            time_max: 30 * 86_400 * 1_000_000_000,
+            polls_in_instant_max: 2_000_000,
+        }
+    }
+}
+
+/// Why a run failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The name in INVARIANTS.md, or PANIC, STUCK, LIVELOCK, TIME-LIMIT.
+    pub invariant: String,
+    /// What was seen.
+    pub witness: String,
+    /// Where, if it is about one node.
+    pub node: Option<NodeId>,
+    pub time: Duration,
+    /// The number of events before it.
+    pub event: u64,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.invariant, self.witness)?;
+        if let Some(node) = self.node {
+            write!(f, ", on {node}")?;
+        }
+        write!(f, ", at event {} after {:?}", self.event, self.time)
+    }
+}
+
+/// A simulation that is about to run.
+#[derive(Clone, Debug)]
+pub struct Simulation {
+    pub profile: String,
+    pub seed: u64,
+    pub rates: Rates,
+    pub edits: Edits,
+    pub limits: Limits,
+    pub recording: Recording,
+    /// Keep every decision for [`Outcome::decisions`].
+    pub record_decisions: bool,
+}
+
+impl Simulation {
+    /// Without faults; `profile` is the first part of the run's name.
+    pub fn new(profile: impl Into<String>, seed: u64) -> Self {
+        Self {
+            profile: profile.into(),
+            seed,
+            rates: Rates::none(),
+            edits: Edits::default(),
+            limits: Limits::default(),
+            recording: Recording::Off,
+            record_decisions: false,
+        }
+    }
+
+    pub fn with_rates(mut self, rates: Rates) -> Self {
+        self.rates = rates;
+        self
+    }
+
+    pub fn with_recording(mut self, recording: Recording) -> Self {
+        self.recording = recording;
+        self
+    }
+
+    /// Runs `main` as the harness, on a thread of its own. The run ends when `main` does, or at the first failure.
+    pub fn run<T, M, F>(self, main: M) -> Outcome<T>
+    where
+        T: Send + 'static,
+        M: FnOnce(World) -> F + Send,
+        F: Future<Output = T> + 'static,
+    {
+        run_isolated(self.seed, move || self.run_here(main))
+    }
+
+    fn run_here<T, M, F>(self, main: M) -> Outcome<T>
+    where
+        T: 'static,
+        M: FnOnce(World) -> F,
+        F: Future<Output = T> + 'static,
+    {
+        let decisions = Decisions::new(self.seed, self.edits, self.record_decisions);
+        let faults = Faults::new(self.rates);
+        let world = World::new(decisions, faults, self.limits, self.recording);
+        let result = Rc::new(RefCell::new(None));
+        let slot = result.clone();
+        let harness = main(world.clone());
+        let ending = world.clone();
+        world.spawn_harness(async move {
+            let value = harness.await;
+            *slot.borrow_mut() = Some(value);
+            ending.finish();
+        });
+        drive(&world);
+        let polls = world.polls.get();
+        let simulated = world.elapsed();
+        let name = RunName {
+            profile: self.profile,
+            seed: self.seed,
+            hash: Some(world.trace.borrow().hash()),
+        };
+        let recorded = world.decisions().take_record();
+        let faults = world.faults().table();
+        let events = world.events();
+        let decisions = world.decisions().as_edits(&recorded);
+        let checkpoints = world.trace.borrow().checkpoints().to_vec();
+        world.end();
+        let silent = Trace::new(Recording::Off);
+        Outcome {
+            name,
+            polls,
+            simulated,
+            events,
+            faults,
+            checkpoints,
+            decisions,
+            trace: world.trace.replace(silent).into_events(),
+            failure: world.take_failure(),
+            value: result.take(),
+        }
+    }
+}
+
+/// What came of a simulation.
+#[derive(Debug)]
+pub struct Outcome<T> {
+    /// With the hash.
+    pub name: RunName,
+    /// `None` if the run kept all its promises.
+    pub failure: Option<Failure>,
+    /// What the harness returned, unless the run failed before.
+    pub value: Option<T>,
+    pub events: u64,
+    pub polls: u64,
+    pub simulated: Duration,
+    pub faults: Vec<FaultCount>,
+    pub checkpoints: Vec<Checkpoint>,
+    /// The recorded events, if recording was on.
+    pub trace: Vec<Event>,
+    /// The recorded decisions, if they were kept; they drive the same run without its seed.
+    pub decisions: Edits,
+}
+
+impl<T> Outcome<T> {
+    /// The harness's value; panics with the run's name and the verdict if it failed.
+    pub fn expect_ok(self) -> T {
+        match (self.failure, self.value) {
+            (None, Some(value)) => value,
+            (Some(failure), _) => panic!("{}: {failure}", self.name),
+            (None, None) => panic!("{}: the harness never returned", self.name),
+        }
+    }
+}
