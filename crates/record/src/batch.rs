@@ -15,14 +15,16 @@
 //! The base offset and the leader epoch lie before the checksum's reach, so that whoever appends a batch
 //! writes them in place. What must hold: nothing reaches beyond the slice it was given.
 
-use crate::compression::{Codec, DecompressError};
+mod error;
+
+use crate::compression::Codec;
 use crate::crc::crc32c;
 use crate::identity::{LeaderEpoch, NO_PRODUCER_ID, Offset, ProducerEpoch, ProducerId, Sequence};
-use std::fmt;
 
 pub use crate::record::{
     Header, Headers, RecordFault, RecordView, Records, for_each_record, records,
 };
+pub use error::BatchError;
 
 /// Bytes of a batch before its records.
 pub const HEADER_LEN: usize = 61;
@@ -80,37 +82,6 @@ pub struct BatchHeader {
     pub producer_epoch: ProducerEpoch,
     pub base_sequence: Sequence,
     pub record_count: i32,
-}
-
-/// Why bytes are not a batch.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum BatchError {
-    /// The bytes end before the header or the batch does.
-    Truncated { needed: usize, available: usize },
-    /// The length field leaves no room for a header.
-    LengthTooSmall { batch_length: i32 },
-    /// A message set of format 0 or 1.
-    LegacyMagic { magic: u8 },
-    /// A format that does not exist.
-    UnknownMagic { magic: u8 },
-    /// The bytes are not those that the checksum was made of.
-    CrcMismatch { stored: u32, computed: u32 },
-    /// Base offset or last offset is negative, or the last one is more than 2^63-1.
-    OffsetsOutOfRange {
-        base_offset: Offset,
-        last_offset_delta: i32,
-    },
-    /// Fewer records than none, or more than offsets.
-    CountOutOfRange {
-        record_count: i32,
-        last_offset_delta: i32,
-    },
-    /// A codec number that names no codec.
-    UnknownCodec { id: u8 },
-    /// A record does not keep to the format.
-    Record { index: i32, fault: RecordFault },
-    /// The records do not decompress.
-    Decompress(DecompressError),
 }
 
 impl BatchHeader {
@@ -440,67 +411,6 @@ fn field<const LEN: usize>(bytes: &[u8; HEADER_LEN], at: usize) -> [u8; LEN] {
 pub(crate) fn put<const LEN: usize>(bytes: &mut [u8; HEADER_LEN], at: usize, value: [u8; LEN]) {
     bytes[at..at + LEN].copy_from_slice(&value);
 }
-
-impl From<DecompressError> for BatchError {
-    fn from(error: DecompressError) -> BatchError {
-        BatchError::Decompress(error)
-    }
-}
-
-impl fmt::Display for BatchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BatchError::Truncated { needed, available } => {
-                write!(
-                    f,
-                    "the batch needs {needed} bytes and {available} are there"
-                )
-            }
-            BatchError::LengthTooSmall { batch_length } => {
-                write!(
-                    f,
-                    "the length field says {batch_length}, less than a header"
-                )
-            }
-            BatchError::LegacyMagic { magic } => {
-                write!(
-                    f,
-                    "magic is {magic}: message sets of before format 2 are not supported"
-                )
-            }
-            BatchError::UnknownMagic { magic } => write!(f, "magic is {magic}, which is no format"),
-            BatchError::CrcMismatch { stored, computed } => {
-                write!(
-                    f,
-                    "the checksum is {stored:08x} but the bytes have {computed:08x}"
-                )
-            }
-            BatchError::OffsetsOutOfRange {
-                base_offset,
-                last_offset_delta,
-            } => {
-                write!(
-                    f,
-                    "base offset {base_offset} and last offset delta {last_offset_delta} are no range of offsets"
-                )
-            }
-            BatchError::CountOutOfRange {
-                record_count,
-                last_offset_delta,
-            } => {
-                write!(
-                    f,
-                    "the record count is {record_count} with a last offset delta of {last_offset_delta}"
-                )
-            }
-            BatchError::UnknownCodec { id } => write!(f, "compression codec {id} is none"),
-            BatchError::Record { index, fault } => write!(f, "record {index}: {fault}"),
-            BatchError::Decompress(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for BatchError {}
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::compression::DecompressError;
 use crate::identity::NO_TIMESTAMP;
 use crate::samples::*;
 use bytes::BytesMut;
