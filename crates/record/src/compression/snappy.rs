@@ -130,3 +130,6 @@ impl<'a> Decoder<'a> {
         Ok(chunk)
     }
 }
+
+#[cfg(test)]
+mod tests;

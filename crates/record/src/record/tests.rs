@@ -247,6 +247,17 @@ fn a_record_longer_than_the_window_and_records_across_its_end_are_read() {
 }
 
 #[test]
+fn a_stream_that_gives_one_byte_at_a_time_is_read_to_its_end() {
+    let plain = story_batch();
+    let mut stream = b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01".to_vec();
+    for byte in &plain[HEADER_LEN..] {
+        // A block of one byte: its length, a literal's tag, the byte.
+        stream.extend([0, 0, 0, 3, 1, 0, *byte]);
+    }
+    assert_eq!(read(&batch_of_body(Codec::Snappy, 4, &stream)), Ok(story()));
+}
+
+#[test]
 fn records_that_decompress_beyond_the_cap_stop_the_walk_there() {
     let batch_of = |codec| {
         let zeros = sample(0, None, Some(&"0".repeat(100_000)));

@@ -446,6 +446,25 @@ fn a_compacted_topic_wants_a_key_in_each_record_whatever_the_mode() {
 }
 
 #[test]
+fn a_record_without_key_is_found_among_many_with_one() {
+    let mut samples = vec![sample(0, Some("k"), Some("v")); 200];
+    samples[150].key = None;
+    let rules = ProduceRules {
+        keys_required: true,
+        ..RULES
+    };
+    for codec in Codec::ALL {
+        let invalid =
+            validate_produced(&build(codec, &samples, STORY_PRODUCER), &rules).unwrap_err();
+        assert_eq!(invalid.record_index(), Some(150), "{codec}");
+        assert_eq!(
+            invalid.to_string(),
+            "record 150: a compacted topic needs a key in each record"
+        );
+    }
+}
+
+#[test]
 fn the_records_named_are_limited() {
     let rules = ProduceRules {
         keys_required: true,
