@@ -14,6 +14,7 @@ mod coordinator;
 mod rebalance;
 mod record;
 mod request;
+mod serving;
 mod state;
 mod stored;
 mod subscription;
@@ -29,6 +30,7 @@ pub use request::{
     CommitOffset, CommitRequest, GroupError, HeartbeatRequest, JoinRefused, JoinReply, JoinRequest,
     Joined, JoinedMember, LeaveRequest, LeavingMember, Protocol, SyncReply, SyncRequest, Synced,
 };
+pub use serving::{Batch, Release, Serving};
 pub use state::GroupState;
 pub use stored::{CommittedOffset, ExpiryRule, StoreRequest, Stored, StoredGroup, StoredMember};
 

@@ -238,6 +238,20 @@ impl<J, S> Coordinator<J, S> {
             .ok_or(GroupError::UnknownMember)
     }
 
+    /// The callers of all parked requests, when the coordinator is thrown away.
+    pub fn into_parked(self) -> (Vec<J>, Vec<S>) {
+        let (mut joining, mut syncing) = (Vec::new(), Vec::new());
+        for member in self
+            .groups
+            .into_values()
+            .flat_map(|group| group.members.into_values())
+        {
+            joining.extend(member.joining);
+            syncing.extend(member.syncing);
+        }
+        (joining, syncing)
+    }
+
     /// Runs a step of a group that is there, and forgets the group if nothing is left of it.
     fn step<R>(
         &mut self,
@@ -477,3 +491,6 @@ impl<J, S> Group<J, S> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
