@@ -42,6 +42,11 @@ impl Budget {
         self.requests.used() + self.responses.used() + self.rewrites.used()
     }
 
+    /// How many wait for any of the pools.
+    pub fn waiting(&self) -> usize {
+        self.requests.waiting() + self.responses.waiting() + self.rewrites.waiting()
+    }
+
     /// Bytes of all pools.
     pub fn total(&self) -> usize {
         self.requests.total() + self.responses.total() + self.rewrites.total()

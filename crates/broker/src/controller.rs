@@ -93,6 +93,8 @@ pub(crate) struct Controller<E: Env> {
     queue: mpsc::Sender<(Command, Caller)>,
     /// Counts the commands that were applied.
     applied: Cell<u64>,
+    /// Something that a command obliges this node to has failed, and is to be tried again.
+    unfinished: Cell<bool>,
 }
 
 /// The metadata log's own settings: its start moves by snapshots alone, and it has room ahead for the full disk on which
@@ -138,6 +140,7 @@ impl<E: Env> Controller<E> {
             sequencer: RefCell::new(sequencer),
             queue,
             applied: Cell::new(0),
+            unfinished: Cell::new(false),
         });
         controller.refresh_broker_settings();
         env.spawn(controller.clone().run(commands));
@@ -310,6 +313,7 @@ impl<E: Env> Controller<E> {
         for (partition, result) in partitions.into_iter().zip(results) {
             if let Err(error) = result {
                 tracing::warn!("log of partition {partition} not made: {error}");
+                self.unfinished.set(true);
             }
         }
     }
@@ -326,6 +330,7 @@ impl<E: Env> Controller<E> {
         let results = self.router.delete(partitions.collect()).await;
         if let Some(error) = results.into_iter().find_map(Result::err) {
             tracing::warn!("data of deleted topic {id} not removed yet: {error}");
+            self.unfinished.set(true);
             return;
         }
         let removed = Command::DataRemoved {
@@ -339,9 +344,15 @@ impl<E: Env> Controller<E> {
         });
     }
 
+    /// Whether something is to be tried again by [`Controller::reconcile`].
+    pub fn is_unfinished(&self) -> bool {
+        self.unfinished.get()
+    }
+
     /// Makes what is on disk what the metadata says: missing logs are made, data of deleted topics is removed. Done at the
-    /// start and with the housekeeping, because a disk may have been full when it was first due.
+    /// start, and again after a failure, because a disk may have been full when it was first due.
     pub async fn reconcile(self: &Rc<Self>) {
+        self.unfinished.set(false);
         let mut duties = Vec::new();
         self.metadata().duties(self.env.unix_ms(), &mut duties);
         for Duty::RemoveData {
@@ -367,7 +378,10 @@ impl<E: Env> Controller<E> {
         for (partition, result) in partitions.into_iter().zip(results) {
             match result {
                 Ok(()) => tracing::warn!("log of partition {partition} was missing and is made"),
-                Err(error) => tracing::warn!("log of partition {partition} not made: {error}"),
+                Err(error) => {
+                    tracing::warn!("log of partition {partition} not made: {error}");
+                    self.unfinished.set(true);
+                }
             }
         }
     }
@@ -396,13 +410,15 @@ impl<E: Env> Controller<E> {
     }
 
     async fn snapshot_if_due(&self) {
-        let (position, state) = {
-            let sequencer = self.sequencer.borrow();
-            if sequencer.position() < self.snapshot_at.get() + SNAPSHOT_INTERVAL {
-                return;
-            }
-            sequencer.snapshot()
-        };
+        let position = self.sequencer.borrow().position();
+        if position >= self.snapshot_at.get() + SNAPSHOT_INTERVAL {
+            self.snapshot().await;
+        }
+    }
+
+    /// Keeps a snapshot, and forgets the log before it.
+    async fn snapshot(&self) {
+        let (position, state) = self.sequencer.borrow().snapshot();
         let end_offset = position as i64;
         let saved = self
             .router

@@ -8,20 +8,25 @@
 //! and error codes stop at `api`. What must hold: nothing a client sends makes it panic, grow without
 //! bound, or acknowledge what is not durable.
 
-#![allow(dead_code)]
-
 mod admission;
+mod api;
+mod broker;
 mod budget;
 pub mod config;
+mod connection;
 mod controller;
+mod deadline;
 pub mod group;
 pub mod metadata;
 mod metrics;
 mod node;
+mod producer_ids;
 mod router;
+mod session;
 mod settings;
 mod shard;
+mod signal;
 
 pub use controller::{RestoreFailure, Unavailable};
 pub use metrics::{Metric, MetricKind, MetricsSnapshot};
-pub use node::{Inspection, NodeConfig, PartitionView, StartError};
+pub use node::{Inspection, MEMORY_BYTES_MIN, Node, NodeConfig, PartitionView, StartError, start};

@@ -17,10 +17,11 @@ settings! {
     pub struct BrokerSettings {
         auto_create_topics: Option<bool> = None, "auto.create.topics.enable", None, Rule::Any, Scope::Static,
             "Whether a topic is created when a client first asks for it. If not set: while every listener is on loopback.";
-        compression_gzip_level: i32 = -1, "compression.gzip.level", None, Rule::Range(-1.0, 9.0), Scope::Dynamic,
+        compression_gzip_level: i32 = -1, "compression.gzip.level", None,
+            Rule::Only(&["-1", "1", "2", "3", "4", "5", "6", "7", "8", "9"], "gzip has levels 1 to 9, and -1 for its own default"), Scope::Dynamic,
             "Level when a topic's compression.type is gzip; -1 is the codec's own default.";
-        compression_lz4_level: i32 = 9, "compression.lz4.level", None, Rule::Range(1.0, 17.0), Scope::Dynamic,
-            "Level when a topic's compression.type is lz4.";
+        compression_lz4_level: i32 = 9, "compression.lz4.level", None, Rule::Only(&["9"], "the lz4 encoder here has one level; leave it out"), Scope::Dynamic,
+            "Level when a topic's compression.type is lz4. The encoder here has one level only.";
         compression_type: CompressionType = CompressionType::Producer, "compression.type", None, Rule::Any, Scope::Dynamic,
             "Codec of stored batches in topics that do not say otherwise.";
         compression_zstd_level: i32 = 3, "compression.zstd.level", None, Rule::Range(-131072.0, 22.0), Scope::Dynamic,

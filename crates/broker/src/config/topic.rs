@@ -97,10 +97,11 @@ settings! {
         cleanup_policy: CleanupPolicy = CleanupPolicy { delete: true, compact: false }, "cleanup.policy", None,
             Rule::Only(&["delete"], "compaction is not available; use delete"), Scope::Inherits(&["log.cleanup.policy"]),
             "What removes old records: retention by time and size (delete).";
-        compression_gzip_level: i32 = -1, "compression.gzip.level", None, Rule::Range(-1.0, 9.0), Scope::Inherits(&["compression.gzip.level"]),
+        compression_gzip_level: i32 = -1, "compression.gzip.level", None,
+            Rule::Only(&["-1", "1", "2", "3", "4", "5", "6", "7", "8", "9"], "gzip has levels 1 to 9, and -1 for its own default"), Scope::Inherits(&["compression.gzip.level"]),
             "Level when compression.type is gzip; -1 is the codec's own default.";
-        compression_lz4_level: i32 = 9, "compression.lz4.level", None, Rule::Range(1.0, 17.0), Scope::Inherits(&["compression.lz4.level"]),
-            "Level when compression.type is lz4.";
+        compression_lz4_level: i32 = 9, "compression.lz4.level", None, Rule::Only(&["9"], "the lz4 encoder here has one level; leave it out"), Scope::Inherits(&["compression.lz4.level"]),
+            "Level when compression.type is lz4. The encoder here has one level only.";
         compression_zstd_level: i32 = 3, "compression.zstd.level", None, Rule::Range(-131072.0, 22.0), Scope::Inherits(&["compression.zstd.level"]),
             "Level when compression.type is zstd.";
         compression_type: CompressionType = CompressionType::Producer, "compression.type", None, Rule::Any, Scope::Inherits(&["compression.type"]),

@@ -1,0 +1,269 @@
+//! What clients can ask for: one file per API.
+//!
+//! A handler gets a [`Call`], with the node and the facts of the connection, and the decoded request; it answers in the
+//! request's version. Wire structures and error codes stop here. Decoding borrows from the frame, so nothing of a request
+//! outlives its handler but what the handler took over on purpose.
+
+mod alter_configs;
+mod api_versions;
+mod create_partitions;
+mod create_topics;
+mod delete_records;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_log_dirs;
+mod describe_producers;
+mod describe_topic_partitions;
+mod fetch;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod offset_for_leader_epoch;
+mod produce;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, ready};
+use taffrail_env::Env;
+use taffrail_wire::api::{self, ApiKey};
+use taffrail_wire::header::RequestHeader;
+use taffrail_wire::{DecodeError, Decoder, ErrorCode, Message, frame};
+
+use crate::broker::Broker;
+use crate::budget::Reservation;
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    pub address: SocketAddr,
+    /// This node's end of the connection.
+    pub local: SocketAddr,
+}
+
+/// One request, as its handler sees it.
+pub(crate) struct Call<E: Env> {
+    pub broker: Rc<Broker<E>>,
+    pub version: i16,
+    pub correlation_id: i32,
+    pub client_id: Option<String>,
+    pub peer: Peer,
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// To be written, with the memory that is held until then.
+    Frame {
+        chunks: Vec<Bytes>,
+        held: Vec<Reservation>,
+    },
+    /// The request wants no answer.
+    Nothing,
+    /// The connection is to be closed, and why.
+    Close(String),
+}
+
+impl<E: Env> Call<E> {
+    /// The response as a frame, in the version of the request.
+    pub fn answer<'r, M: Message<'r>>(&self, response: &M) -> Answer {
+        self.answer_in(response, self.version)
+    }
+
+    /// The response as a frame, in another version than the request's.
+    pub fn answer_in<'r, M: Message<'r>>(&self, response: &M, version: i16) -> Answer {
+        match frame::response(response, version, self.correlation_id) {
+            Ok(chunks) => Answer::Frame {
+                chunks,
+                held: Vec::new(),
+            },
+            Err(error) => {
+                let name = M::KEY.info().name;
+                tracing::error!("response of {name} version {version} not encoded: {error}");
+                Answer::Close(format!("the response of {name} could not be encoded"))
+            }
+        }
+    }
+
+    /// The client's name for itself; empty if it has none.
+    pub fn client_id(&self) -> &str {
+        self.client_id.as_deref().unwrap_or_default()
+    }
+}
+
+/// The front of a request.
+#[derive(Debug)]
+pub(crate) struct Header {
+    pub key: ApiKey,
+    pub version: i16,
+    pub correlation_id: i32,
+    pub client_id: Option<String>,
+    /// Where the request itself begins.
+    pub body_at: usize,
+}
+
+/// Reads what stands in front of a request. A version that is not supported passes for ApiVersions alone, whose answer
+/// then says so.
+pub(crate) fn read_header(frame: &BytesMut) -> Result<Header, String> {
+    let number = |at: usize| i16::from_be_bytes([frame[at], frame[at + 1]]);
+    let (key, version) = (number(0), number(2));
+    let Some(info) = api::lookup(key) else {
+        return Err(format!("a request of the unknown API {key}"));
+    };
+    if !info.supports(version) {
+        if info.key == ApiKey::ApiVersions {
+            return Ok(Header {
+                key: info.key,
+                version,
+                correlation_id: i32::from_be_bytes([frame[4], frame[5], frame[6], frame[7]]),
+                client_id: None,
+                body_at: frame.len(),
+            });
+        }
+        return Err(format!(
+            "a request of {} version {version}, where {} to {} are supported",
+            info.name, info.min, info.max
+        ));
+    }
+    // Only the header is looked at, and it is short: its copy is cheaper than sharing the frame.
+    let front = Bytes::copy_from_slice(&frame[..frame.len().min(HEADER_MAX)]);
+    let mut decoder = Decoder::new(&front);
+    let header = RequestHeader::decode(&mut decoder)
+        .map_err(|error| format!("a malformed request header: {error}"))?;
+    Ok(Header {
+        key: info.key,
+        version,
+        correlation_id: header.correlation_id,
+        client_id: header.client_id.map(str::to_string),
+        body_at: front.len() - decoder.remaining(),
+    })
+}
+
+/// Longer than any header: a client id of 32 KiB and its surroundings.
+const HEADER_MAX: usize = 33 << 10;
+
+/// The decoded body of a request.
+pub(super) fn decode<'f, R: Message<'f>>(
+    frame: &'f Bytes,
+    body_at: usize,
+    version: i16,
+) -> Result<R, DecodeError> {
+    let mut decoder = Decoder::new(frame);
+    decoder.take(body_at)?;
+    R::decode(&mut decoder, version)
+}
+
+fn malformed(key: ApiKey, version: i16, error: &DecodeError) -> Answer {
+    let name = key.info().name;
+    Answer::Close(format!("a malformed {name} version {version}: {error}"))
+}
+
+/// Starts a request. What has to happen in the order of the connection's requests has happened when this returns; what
+/// comes back is ready when the answer is.
+pub(crate) async fn start<E: Env>(
+    call: Call<E>,
+    key: ApiKey,
+    frame: BytesMut,
+    body_at: usize,
+) -> LocalBoxFuture<'static, Answer> {
+    tracing::trace!(
+        api = key.info().name,
+        version = call.version,
+        client = call.client_id(),
+        peer = %call.peer.address,
+        "request"
+    );
+    if key == ApiKey::Produce {
+        return produce::start(call, frame, body_at).await;
+    }
+    if !key.info().supports(call.version) {
+        return ready(api_versions::unsupported(&call)).boxed_local();
+    }
+    serve(call, key, frame.freeze(), body_at).boxed_local()
+}
+
+/// Decodes a request and has its handler answer it.
+async fn serve<E: Env>(call: Call<E>, key: ApiKey, frame: Bytes, body_at: usize) -> Answer {
+    macro_rules! handle {
+        ($Request:ident, $($handler:tt)*) => {
+            match decode::<taffrail_wire::$Request>(&frame, body_at, call.version) {
+                Ok(request) => $($handler)*(&call, request).await,
+                Err(error) => malformed(key, call.version, &error),
+            }
+        };
+    }
+    match key {
+        ApiKey::AlterConfigs => handle!(AlterConfigsRequest, alter_configs::handle),
+        ApiKey::ApiVersions => handle!(ApiVersionsRequest, api_versions::handle),
+        ApiKey::CreatePartitions => handle!(CreatePartitionsRequest, create_partitions::handle),
+        ApiKey::CreateTopics => handle!(CreateTopicsRequest, create_topics::handle),
+        ApiKey::DeleteRecords => handle!(DeleteRecordsRequest, delete_records::handle),
+        ApiKey::DeleteTopics => handle!(DeleteTopicsRequest, delete_topics::handle),
+        ApiKey::DescribeCluster => handle!(DescribeClusterRequest, describe_cluster::handle),
+        ApiKey::DescribeConfigs => handle!(DescribeConfigsRequest, describe_configs::handle),
+        ApiKey::DescribeLogDirs => handle!(DescribeLogDirsRequest, describe_log_dirs::handle),
+        ApiKey::DescribeProducers => handle!(DescribeProducersRequest, describe_producers::handle),
+        ApiKey::DescribeTopicPartitions => {
+            handle!(
+                DescribeTopicPartitionsRequest,
+                describe_topic_partitions::handle
+            )
+        }
+        ApiKey::Fetch => handle!(FetchRequest, fetch::handle),
+        ApiKey::IncrementalAlterConfigs => {
+            handle!(
+                IncrementalAlterConfigsRequest,
+                alter_configs::handle_incremental
+            )
+        }
+        ApiKey::InitProducerId => handle!(InitProducerIdRequest, init_producer_id::handle),
+        ApiKey::ListOffsets => handle!(ListOffsetsRequest, list_offsets::handle),
+        ApiKey::Metadata => handle!(MetadataRequest, metadata::handle),
+        ApiKey::OffsetForLeaderEpoch => {
+            handle!(OffsetForLeaderEpochRequest, offset_for_leader_epoch::handle)
+        }
+        _ => Answer::Close(format!("{} is not served", key.info().name)),
+    }
+}
+
+/// Whether requests of this API are served, and so advertised.
+pub(crate) fn is_served(key: ApiKey) -> bool {
+    !matches!(
+        key,
+        ApiKey::OffsetCommit
+            | ApiKey::OffsetFetch
+            | ApiKey::FindCoordinator
+            | ApiKey::JoinGroup
+            | ApiKey::Heartbeat
+            | ApiKey::LeaveGroup
+            | ApiKey::SyncGroup
+            | ApiKey::DescribeGroups
+            | ApiKey::ListGroups
+            | ApiKey::DeleteGroups
+            | ApiKey::OffsetDelete
+    )
+}
+
+/// An error as the wire has it.
+pub(super) fn code(error: ErrorCode) -> i16 {
+    error as i16
+}
+
+/// The operations that may be done with a topic, as a bit field: all that Kafka has for topics, since nobody is refused.
+pub(super) const TOPIC_OPERATIONS: i32 = operations(&[3, 4, 5, 6, 7, 8, 10, 11]);
+/// The same for the cluster.
+pub(super) const CLUSTER_OPERATIONS: i32 = operations(&[5, 7, 8, 9, 10, 11, 12]);
+/// What stands for operations that were not asked for.
+pub(super) const NO_OPERATIONS: i32 = i32::MIN;
+
+const fn operations(codes: &[u32]) -> i32 {
+    let (mut bits, mut next) = (0, 0);
+    while next < codes.len() {
+        bits |= 1 << codes[next];
+        next += 1;
+    }
+    bits
+}

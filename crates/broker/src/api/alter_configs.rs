@@ -1,0 +1,282 @@
+//! IncrementalAlterConfigs and AlterConfigs: settings of topics and brokers are changed, one by one or all at once.
+//!
+//! The edits of one resource are judged together, as the settings that would come of them, before they are committed; all of them
+//! hold or none.
+
+use std::collections::BTreeMap;
+
+use taffrail_env::Env;
+use taffrail_wire::ErrorCode;
+use taffrail_wire::alter_configs::{
+    AlterConfigsRequest, AlterConfigsResourceResponse, AlterConfigsResponse,
+};
+use taffrail_wire::incremental_alter_configs::{
+    AlterConfigsResourceResponse as IncrementalResponse, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse,
+};
+
+use super::create_topics::duplicates;
+use super::describe_configs::{BROKER, TOPIC};
+use super::{Answer, Call, code};
+use crate::broker::Broker;
+use crate::config::{BrokerSettings, Kind, Refusal, Scope, TopicSettings, nearest};
+use crate::metadata::{Command, ConfigEdit, ConfigOperation};
+
+const SET: i8 = 0;
+const DELETE: i8 = 1;
+const APPEND: i8 = 2;
+const SUBTRACT: i8 = 3;
+
+type Failure = (ErrorCode, String);
+type Texts = BTreeMap<String, String>;
+
+/// An edit as it came: key, operation, value.
+type Edit<'a> = (&'a str, i8, Option<&'a str>);
+
+pub(crate) async fn handle_incremental<E: Env>(
+    call: &Call<E>,
+    request: IncrementalAlterConfigsRequest<'_>,
+) -> Answer {
+    let mut results = Vec::with_capacity(request.resources.len());
+    for resource in &request.resources {
+        let configs = resource.configs.iter();
+        let edits: Vec<Edit<'_>> = configs
+            .map(|config| (config.name, config.config_operation, config.value))
+            .collect();
+        let (kind, name) = (resource.resource_type, resource.resource_name);
+        results.push(alter(&call.broker, kind, name, &edits, request.validate_only).await);
+    }
+    let responses = request.resources.iter().zip(&results);
+    let responses = responses.map(|(resource, result)| IncrementalResponse {
+        error_code: result.as_ref().err().map_or(0, |(error, _)| code(*error)),
+        error_message: result.as_ref().err().map(|(_, text)| text.as_str()),
+        resource_type: resource.resource_type,
+        resource_name: resource.resource_name,
+    });
+    call.answer(&IncrementalAlterConfigsResponse {
+        responses: responses.collect(),
+        ..IncrementalAlterConfigsResponse::default()
+    })
+}
+
+pub(crate) async fn handle<E: Env>(call: &Call<E>, request: AlterConfigsRequest<'_>) -> Answer {
+    let mut results = Vec::with_capacity(request.resources.len());
+    for resource in &request.resources {
+        let (kind, name) = (resource.resource_type, resource.resource_name);
+        let mut edits: Vec<Edit<'_>> = resource
+            .configs
+            .iter()
+            .map(|config| (config.name, SET, config.value))
+            .collect();
+        // What is set and not named is to go.
+        let current = current(&call.broker, kind, name).map(|(texts, _)| texts);
+        let current = current.unwrap_or_default();
+        let gone = current
+            .keys()
+            .filter(|key| !edits.iter().any(|(name, _, _)| name == key));
+        let gone: Vec<Edit<'_>> = gone.map(|key| (key.as_str(), DELETE, None)).collect();
+        edits.extend(gone);
+        results.push(alter(&call.broker, kind, name, &edits, request.validate_only).await);
+    }
+    let responses = request.resources.iter().zip(&results);
+    let responses = responses.map(|(resource, result)| AlterConfigsResourceResponse {
+        error_code: result.as_ref().err().map_or(0, |(error, _)| code(*error)),
+        error_message: result.as_ref().err().map(|(_, text)| text.as_str()),
+        resource_type: resource.resource_type,
+        resource_name: resource.resource_name,
+    });
+    call.answer(&AlterConfigsResponse {
+        responses: responses.collect(),
+        ..AlterConfigsResponse::default()
+    })
+}
+
+/// Whose settings are changed.
+enum Target {
+    Topic,
+    /// One broker, or all.
+    Broker(Option<i32>),
+}
+
+/// What is set now.
+fn current<E: Env>(broker: &Broker<E>, kind: i8, name: &str) -> Result<(Texts, Target), Failure> {
+    let metadata = broker.controller.metadata();
+    match kind {
+        TOPIC => {
+            let topic = metadata.topic(name).ok_or_else(|| {
+                let error = ErrorCode::UnknownTopicOrPartition;
+                (error, "there is no topic of this name".to_string())
+            })?;
+            Ok((topic.configs.clone(), Target::Topic))
+        }
+        BROKER => {
+            let id = match name {
+                "" => None,
+                name if name.parse() == Ok(broker.node_id) => Some(broker.node_id),
+                _ => {
+                    return Err((
+                        ErrorCode::InvalidRequest,
+                        format!(
+                            "there is no broker {name:?}; this is broker {}",
+                            broker.node_id
+                        ),
+                    ));
+                }
+            };
+            let texts = metadata.broker_configs(id).cloned();
+            Ok((texts.unwrap_or_default(), Target::Broker(id)))
+        }
+        other => Err((
+            ErrorCode::InvalidRequest,
+            format!("resources of kind {other} have no settings here"),
+        )),
+    }
+}
+
+async fn alter<E: Env>(
+    broker: &Broker<E>,
+    kind: i8,
+    name: &str,
+    edits: &[Edit<'_>],
+    validate_only: bool,
+) -> Result<(), Failure> {
+    let (texts, target) = current(broker, kind, name)?;
+    if let Some(key) = duplicates(edits.iter().map(|(key, _, _)| *key)).first() {
+        let text = format!("the setting {key} is named more than once");
+        return Err((ErrorCode::InvalidRequest, text));
+    }
+    let mut after = texts.clone();
+    let mut commanded = Vec::with_capacity(edits.len());
+    for edit in edits {
+        let (value, edit) = judge(broker, &target, &texts, edit)?;
+        match value {
+            Some(value) => after.insert(edit.name.clone(), value),
+            None => after.remove(&edit.name),
+        };
+        commanded.push(edit);
+    }
+    let invalid = |refusal: Refusal| (ErrorCode::InvalidConfig, refusal.to_string());
+    let command = match target {
+        Target::Topic => {
+            TopicSettings::validate(&broker.settings.broker(), &after).map_err(invalid)?;
+            Command::SetTopicConfigs {
+                name: name.to_string(),
+                edits: commanded,
+            }
+        }
+        Target::Broker(id) => {
+            let mut settings = BrokerSettings::default();
+            for (key, value) in &after {
+                settings.set(key, value).map_err(invalid)?;
+            }
+            Command::SetBrokerConfigs {
+                broker: id,
+                edits: commanded,
+            }
+        }
+    };
+    if validate_only {
+        return Ok(());
+    }
+    broker.submit(command).await.map(|_| ())
+}
+
+/// One edit: what it makes of its key (`None`: not set any more), and the edit to be committed.
+fn judge<E: Env>(
+    broker: &Broker<E>,
+    target: &Target,
+    texts: &Texts,
+    (key, operation, value): &Edit<'_>,
+) -> Result<(Option<String>, ConfigEdit), Failure> {
+    let (definition, default) = match target {
+        Target::Topic => {
+            let inherited = TopicSettings::of_broker(&broker.settings.broker()).text(key);
+            (TopicSettings::definition(key), inherited)
+        }
+        Target::Broker(_) => {
+            let inherited = broker.settings.broker().text(key);
+            (BrokerSettings::definition(key), inherited)
+        }
+    };
+    let Some(definition) = definition else {
+        let known = match target {
+            Target::Topic => TopicSettings::DEFINITIONS,
+            Target::Broker(_) => BrokerSettings::DEFINITIONS,
+        };
+        // A key that is no longer known must still be removable.
+        if *operation == DELETE && texts.contains_key(*key) {
+            return Ok((None, edit(key, ConfigOperation::Delete)));
+        }
+        let refusal = Refusal::UnknownKey {
+            key: key.to_string(),
+            nearest: nearest(key, known.iter().map(|definition| definition.name)),
+        };
+        return Err((ErrorCode::InvalidConfig, refusal.to_string()));
+    };
+    if definition.scope == Scope::Static {
+        let text = format!("{key} is read at the start and cannot be changed while the node runs");
+        return Err((ErrorCode::InvalidRequest, text));
+    }
+    if *operation == DELETE {
+        return Ok((None, edit(key, ConfigOperation::Delete)));
+    }
+    let value = value.ok_or_else(|| {
+        let text = format!("null is no value for {key}");
+        (ErrorCode::InvalidConfig, text)
+    })?;
+    let value = value.trim();
+    let values = value.to_string();
+    match *operation {
+        SET => Ok((
+            Some(values.clone()),
+            edit(key, ConfigOperation::Set(values)),
+        )),
+        APPEND | SUBTRACT if definition.kind != Kind::List => Err((
+            ErrorCode::InvalidConfig,
+            format!("{key} is no list, so nothing can be added to it or taken from it"),
+        )),
+        APPEND | SUBTRACT => {
+            let default = default.unwrap_or_default();
+            let current = texts.get(*key).unwrap_or(&default);
+            let after = combine(current, value, *operation == APPEND);
+            let operation = if *operation == APPEND {
+                ConfigOperation::Append { values, default }
+            } else {
+                ConfigOperation::Subtract { values, default }
+            };
+            Ok((Some(after), edit(key, operation)))
+        }
+        other => Err((
+            ErrorCode::InvalidRequest,
+            format!("there is no operation {other}"),
+        )),
+    }
+}
+
+fn edit(key: &str, operation: ConfigOperation) -> ConfigEdit {
+    ConfigEdit {
+        name: key.to_string(),
+        operation,
+    }
+}
+
+/// A comma-separated list with values added or taken away, as the metadata machine does it.
+fn combine(list: &str, values: &str, append: bool) -> String {
+    let split = |text: &str| -> Vec<String> {
+        text.split(',')
+            .map(|word| word.trim().to_string())
+            .filter(|word| !word.is_empty())
+            .collect()
+    };
+    let (mut list, values) = (split(list), split(values));
+    if append {
+        for value in values {
+            if !list.contains(&value) {
+                list.push(value);
+            }
+        }
+    } else {
+        list.retain(|present| !values.contains(present));
+    }
+    list.join(",")
+}

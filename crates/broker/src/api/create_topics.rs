@@ -1,0 +1,250 @@
+//! CreateTopics: new topics with their partitions and settings, each on its own: one that is refused does not stop the others.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use taffrail_env::Env;
+use taffrail_record::TopicId;
+use taffrail_wire::ErrorCode;
+use taffrail_wire::create_topics::{
+    CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest,
+    CreateTopicsResponse,
+};
+
+use super::{Answer, Call, code};
+use crate::broker::Broker;
+use crate::config::{Resolved, TopicSettings};
+use crate::metadata::{PARTITIONS_PER_TOPIC_MAX, is_internal, validate_topic_name};
+
+/// Topics in one request.
+const TOPICS_MAX: usize = 1000;
+
+/// A topic that could be created.
+struct Planned {
+    assignments: Vec<Vec<i32>>,
+    configs: BTreeMap<String, String>,
+}
+
+/// A topic that was created, or would have been.
+struct Created {
+    topic_id: TopicId,
+    partitions: usize,
+    configs: Vec<Resolved>,
+}
+
+type Failure = (ErrorCode, String);
+
+pub(crate) async fn handle<E: Env>(call: &Call<E>, request: CreateTopicsRequest<'_>) -> Answer {
+    let broker = &call.broker;
+    let names = request.topics.iter().map(|topic| topic.name);
+    let twice = duplicates(names);
+    let is_too_many = request.topics.len() > TOPICS_MAX;
+    let results = join_all(request.topics.iter().map(async |topic| {
+        if is_too_many {
+            return Err((
+                ErrorCode::PolicyViolation,
+                format!("more than {TOPICS_MAX} topics in one request"),
+            ));
+        }
+        if twice.contains(&topic.name) {
+            return Err((
+                ErrorCode::InvalidRequest,
+                "the topic is named more than once in the request".to_string(),
+            ));
+        }
+        create(broker, topic, request.validate_only).await
+    }))
+    .await;
+    let topics = request.topics.iter().zip(&results);
+    let topics = topics.map(|(topic, result)| match result {
+        Ok(created) => CreatableTopicResult {
+            name: topic.name,
+            topic_id: created.topic_id.0,
+            num_partitions: created.partitions as i32,
+            replication_factor: 1,
+            configs: Some(created.configs.iter().map(describe).collect()),
+            ..CreatableTopicResult::default()
+        },
+        Err((error, text)) => CreatableTopicResult {
+            name: topic.name,
+            error_code: code(*error),
+            error_message: Some(text),
+            ..CreatableTopicResult::default()
+        },
+    });
+    call.answer(&CreateTopicsResponse {
+        topics: topics.collect(),
+        ..CreateTopicsResponse::default()
+    })
+}
+
+/// What occurs more than once.
+pub(super) fn duplicates<T: Ord + Clone>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut items: Vec<T> = items.collect();
+    items.sort();
+    let mut twice: Vec<T> = items
+        .windows(2)
+        .filter(|pair| pair[0] == pair[1])
+        .map(|pair| pair[0].clone())
+        .collect();
+    twice.dedup();
+    twice
+}
+
+async fn create<E: Env>(
+    broker: &Broker<E>,
+    topic: &CreatableTopic<'_>,
+    validate_only: bool,
+) -> Result<Created, Failure> {
+    let planned = plan(broker, topic)?;
+    let partitions = planned.assignments.len();
+    let sources = broker.settings.sources();
+    let effective = TopicSettings::effective(&sources.effective(), &planned.configs);
+    let configs = TopicSettings::DEFINITIONS
+        .iter()
+        .map(|definition| {
+            TopicSettings::resolve(definition, &planned.configs, &sources, &effective)
+        })
+        .collect();
+    let topic_id = if validate_only {
+        TopicId::ZERO
+    } else {
+        let Planned {
+            assignments,
+            configs,
+        } = planned;
+        broker
+            .create_topic(topic.name, assignments, configs)
+            .await?
+    };
+    Ok(Created {
+        topic_id,
+        partitions,
+        configs,
+    })
+}
+
+/// Everything about a new topic that can be judged before it is committed.
+fn plan<E: Env>(broker: &Broker<E>, topic: &CreatableTopic<'_>) -> Result<Planned, Failure> {
+    let invalid_name = |text: String| (ErrorCode::InvalidTopicException, text);
+    validate_topic_name(topic.name).map_err(|error| invalid_name(error.to_string()))?;
+    if is_internal(topic.name) {
+        return Err(invalid_name(
+            "the brokers create this topic themselves".to_string(),
+        ));
+    }
+    if broker.controller.metadata().topic(topic.name).is_some() {
+        return Err((
+            ErrorCode::TopicAlreadyExists,
+            format!("Topic '{}' already exists.", topic.name),
+        ));
+    }
+    let assignments = assignments(broker, topic)?;
+    let mut configs = BTreeMap::new();
+    let keys = topic.configs.iter().map(|config| config.name);
+    if let Some(key) = duplicates(keys).first() {
+        return Err((
+            ErrorCode::InvalidRequest,
+            format!("the setting {key} is given more than once"),
+        ));
+    }
+    for config in &topic.configs {
+        let Some(value) = config.value else {
+            return Err((
+                ErrorCode::InvalidConfig,
+                format!("null is no value for {}", config.name),
+            ));
+        };
+        configs.insert(config.name.to_string(), value.to_string());
+    }
+    TopicSettings::validate(&broker.settings.broker(), &configs)
+        .map_err(|refusal| (ErrorCode::InvalidConfig, refusal.to_string()))?;
+    Ok(Planned {
+        assignments,
+        configs,
+    })
+}
+
+fn assignments<E: Env>(
+    broker: &Broker<E>,
+    topic: &CreatableTopic<'_>,
+) -> Result<Vec<Vec<i32>>, Failure> {
+    let settings = broker.settings.broker();
+    if topic.assignments.is_empty() {
+        let partitions = match topic.num_partitions {
+            -1 => settings.num_partitions,
+            count if count > 0 && count as usize <= PARTITIONS_PER_TOPIC_MAX => count,
+            count if count > 0 => {
+                return Err((
+                    ErrorCode::InvalidPartitions,
+                    format!("a topic may have at most {PARTITIONS_PER_TOPIC_MAX} partitions"),
+                ));
+            }
+            _ => {
+                return Err((
+                    ErrorCode::InvalidPartitions,
+                    "Number of partitions was set to an invalid non-positive value.".to_string(),
+                ));
+            }
+        };
+        let factor = match topic.replication_factor {
+            -1 => settings.default_replication_factor,
+            factor => i32::from(factor),
+        };
+        return match factor {
+            1 => Ok(vec![vec![broker.node_id]; partitions as usize]),
+            ..=0 => Err((
+                ErrorCode::InvalidReplicationFactor,
+                "Replication factor must be larger than 0.".to_string(),
+            )),
+            _ => Err((
+                ErrorCode::InvalidReplicationFactor,
+                format!(
+                    "Unable to replicate the partition {factor} time(s): The target replication factor of {factor} cannot be reached because only 1 broker(s) are registered."
+                ),
+            )),
+        };
+    }
+    if topic.num_partitions != -1 || topic.replication_factor != -1 {
+        return Err((
+            ErrorCode::InvalidRequest,
+            "numbers of partitions and replicas must be -1 where replicas are assigned".to_string(),
+        ));
+    }
+    let mut assigned = BTreeMap::new();
+    for assignment in &topic.assignments {
+        assigned.insert(assignment.partition_index, assignment.broker_ids.clone());
+    }
+    let is_gapless = assigned
+        .keys()
+        .copied()
+        .eq(0..topic.assignments.len() as i32);
+    if !is_gapless {
+        return Err((
+            ErrorCode::InvalidReplicaAssignment,
+            "partitions must be numbered from 0 without a gap, each once".to_string(),
+        ));
+    }
+    for (partition, replicas) in &assigned {
+        if replicas != &[broker.node_id] {
+            return Err((
+                ErrorCode::InvalidReplicaAssignment,
+                format!(
+                    "the replicas of partition {partition} must be the one broker there is, {}",
+                    broker.node_id
+                ),
+            ));
+        }
+    }
+    Ok(assigned.into_values().collect())
+}
+
+fn describe(resolved: &Resolved) -> CreatableTopicConfigs<'_> {
+    CreatableTopicConfigs {
+        name: resolved.definition.name,
+        value: resolved.value.as_deref(),
+        read_only: false,
+        config_source: resolved.source as i8,
+        is_sensitive: false,
+    }
+}

@@ -1,0 +1,91 @@
+//! DeleteTopics: committed in the metadata first, and only then destroyed on disk.
+
+use taffrail_env::Env;
+use taffrail_record::TopicId;
+use taffrail_wire::ErrorCode;
+use taffrail_wire::delete_topics::{
+    DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse,
+};
+
+use super::{Answer, Call, code};
+use crate::metadata::{Command, Done, TopicKey};
+
+/// Topics are named by name or id from this version on, by name alone before.
+const TOPIC_IDS_SINCE: i16 = 6;
+
+struct Deleted {
+    name: Option<String>,
+    topic_id: TopicId,
+    failure: Option<(ErrorCode, String)>,
+}
+
+pub(crate) async fn handle<E: Env>(call: &Call<E>, request: DeleteTopicsRequest<'_>) -> Answer {
+    let wanted: Vec<(Option<&str>, TopicId)> = if call.version >= TOPIC_IDS_SINCE {
+        let topics = request.topics.iter();
+        topics
+            .map(|topic| (topic.name, TopicId(topic.topic_id)))
+            .collect()
+    } else {
+        let names = request.topic_names.iter();
+        names.map(|name| (Some(*name), TopicId::ZERO)).collect()
+    };
+    let mut deleted = Vec::with_capacity(wanted.len());
+    for (name, id) in wanted {
+        deleted.push(delete(call, name, id).await);
+    }
+    let responses = deleted.iter().map(|deleted| DeletableTopicResult {
+        name: match &deleted.name {
+            Some(name) => Some(name),
+            None if call.version >= TOPIC_IDS_SINCE => None,
+            None => Some(""),
+        },
+        topic_id: deleted.topic_id.0,
+        error_code: deleted
+            .failure
+            .as_ref()
+            .map_or(0, |(error, _)| code(*error)),
+        error_message: deleted.failure.as_ref().map(|(_, text)| text.as_str()),
+    });
+    call.answer(&DeleteTopicsResponse {
+        responses: responses.collect(),
+        ..DeleteTopicsResponse::default()
+    })
+}
+
+async fn delete<E: Env>(call: &Call<E>, name: Option<&str>, id: TopicId) -> Deleted {
+    let broker = &call.broker;
+    let mut deleted = Deleted {
+        name: name.map(str::to_string),
+        topic_id: id,
+        failure: None,
+    };
+    let key = match name {
+        Some(_) if id != TopicId::ZERO => {
+            let text = "a topic is to be named by name or by id, not both".to_string();
+            deleted.failure = Some((ErrorCode::InvalidRequest, text));
+            return deleted;
+        }
+        Some(name) => TopicKey::Name(name.to_string()),
+        None => TopicKey::Id(id.0),
+    };
+    if !broker.settings.broker().delete_topic {
+        // The error exists from version 3 on.
+        let error = if call.version >= 3 {
+            ErrorCode::TopicDeletionDisabled
+        } else {
+            ErrorCode::InvalidRequest
+        };
+        let text = "topics must not be deleted here (delete.topic.enable)".to_string();
+        deleted.failure = Some((error, text));
+        return deleted;
+    }
+    match broker.submit(Command::DeleteTopic { topic: key }).await {
+        Ok(Done::TopicDeleted { topic_id, name }) => {
+            deleted.topic_id = TopicId(topic_id);
+            deleted.name = Some(name);
+        }
+        Ok(other) => unreachable!("{other:?} is no answer to the deletion of a topic"),
+        Err(failure) => deleted.failure = Some(failure),
+    }
+    deleted
+}

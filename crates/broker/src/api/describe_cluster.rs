@@ -1,0 +1,42 @@
+//! DescribeCluster: the brokers of the cluster and its controller.
+
+use taffrail_env::Env;
+use taffrail_wire::ErrorCode;
+use taffrail_wire::describe_cluster::{
+    DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse,
+};
+
+use super::{Answer, CLUSTER_OPERATIONS, Call, NO_OPERATIONS, code};
+
+/// The kind of endpoint that clients of brokers ask for; the other is that of controllers.
+const BROKERS: i8 = 1;
+
+pub(crate) async fn handle<E: Env>(call: &Call<E>, request: DescribeClusterRequest) -> Answer {
+    let broker = &call.broker;
+    if request.endpoint_type != BROKERS {
+        return call.answer(&DescribeClusterResponse {
+            error_code: code(ErrorCode::MismatchedEndpointType),
+            error_message: Some("this listener is that of brokers"),
+            endpoint_type: BROKERS,
+            ..DescribeClusterResponse::default()
+        });
+    }
+    let host = broker.endpoint.host_for(call.peer.local);
+    call.answer(&DescribeClusterResponse {
+        endpoint_type: BROKERS,
+        cluster_id: &broker.cluster_id,
+        controller_id: broker.node_id,
+        brokers: vec![DescribeClusterBroker {
+            broker_id: broker.node_id,
+            host: &host,
+            port: i32::from(broker.endpoint.port),
+            ..DescribeClusterBroker::default()
+        }],
+        cluster_authorized_operations: if request.include_cluster_authorized_operations {
+            CLUSTER_OPERATIONS
+        } else {
+            NO_OPERATIONS
+        },
+        ..DescribeClusterResponse::default()
+    })
+}

@@ -1,0 +1,422 @@
+//! Fetch: record batches for consumers, waiting for them if there are none yet.
+//!
+//! A fetch first asks what there is, without reading (all partitions of a shard in one question); if that is not enough and nothing is
+//! wrong, it waits for progress, each partition registered once; then it reserves memory and reads. Batches travel
+//! from the log to the socket without a copy. The first partition with records gives at least one batch, whatever the limits, so that a consumer is
+//! never stuck before a large one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use taffrail_env::Env;
+use taffrail_record::{LeaderEpoch, Offset, TopicId, TopicPartition};
+use taffrail_storage::{Read, ReadError};
+use taffrail_wire::fetch::{
+    EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
+};
+use taffrail_wire::{ErrorCode, Records};
+
+use super::{Answer, Call, code};
+use crate::budget::Reservation;
+use crate::deadline::until;
+use crate::router::Progress;
+use crate::session::{Context, PartitionRef, SessionError, SessionRequest, Told, TopicRef, Wanted};
+use crate::shard::{Ends, ReadPlan};
+
+/// Topics are named by id from this version on.
+const TOPIC_IDS_SINCE: i16 = 13;
+/// Sessions exist from this version on.
+const SESSIONS_SINCE: i16 = 7;
+/// What a fetch waits for before it reads with less than it would like.
+const READ_BYTES_MIN: usize = 1 << 20;
+/// Reads only what is committed: there is no transaction that could be open, so this differs in form alone.
+const READ_COMMITTED: i8 = 1;
+
+/// One partition of a fetch.
+struct Partition {
+    reference: PartitionRef,
+    wanted: Wanted,
+    state: State,
+}
+
+/// What is known of it.
+enum State {
+    Failed(ErrorCode),
+    /// The client's log parted from this one at the given epoch and offset.
+    Diverging(LeaderEpoch, Offset, Ends),
+    There(TopicPartition, Ends),
+    Read(Read),
+}
+
+pub(crate) async fn handle<E: Env>(call: &Call<E>, request: FetchRequest<'_>) -> Answer {
+    let begun = {
+        let request = session_request(call, &request);
+        let mut sessions = call.broker.sessions.borrow_mut();
+        sessions.on_request(call.broker.env.now(), request)
+    };
+    let context = match begun {
+        Ok(context) => context,
+        Err(error) => return session_error(call, error),
+    };
+    let limits = Limits::of(call, &request);
+    let (partitions, reservation) = fetch(call, &context, &limits).await;
+    respond(call, &request, &context, partitions, reservation)
+}
+
+struct Limits {
+    max_bytes: usize,
+    min_bytes: usize,
+    max_wait: Duration,
+}
+
+impl Limits {
+    fn of<E: Env>(call: &Call<E>, request: &FetchRequest<'_>) -> Limits {
+        let broker_max = call.broker.settings.broker().fetch_max_bytes;
+        let max_bytes = request.max_bytes.clamp(0, broker_max) as usize;
+        Limits {
+            max_bytes,
+            min_bytes: (request.min_bytes.max(0) as usize).min(max_bytes),
+            max_wait: Duration::from_millis(request.max_wait_ms.max(0) as u64),
+        }
+    }
+}
+
+fn topic_ref(version: i16, name: &str, id: [u8; 16]) -> TopicRef {
+    if version >= TOPIC_IDS_SINCE {
+        TopicRef::Id(TopicId(id))
+    } else {
+        TopicRef::Name(name.into())
+    }
+}
+
+fn session_request<E: Env>(call: &Call<E>, request: &FetchRequest<'_>) -> SessionRequest {
+    let mut partitions = Vec::new();
+    for topic in &request.topics {
+        let topic_ref = topic_ref(call.version, topic.topic, topic.topic_id);
+        partitions.extend(topic.partitions.iter().map(|partition| {
+            let wanted = Wanted {
+                fetch_offset: partition.fetch_offset,
+                max_bytes: partition.partition_max_bytes,
+                current_leader_epoch: partition.current_leader_epoch,
+                last_fetched_epoch: partition.last_fetched_epoch,
+            };
+            let reference = PartitionRef {
+                topic: topic_ref.clone(),
+                partition: partition.partition,
+            };
+            (reference, wanted)
+        }));
+    }
+    let mut forgotten = Vec::new();
+    for topic in &request.forgotten_topics_data {
+        let topic_ref = topic_ref(call.version, topic.topic, topic.topic_id);
+        forgotten.extend(topic.partitions.iter().map(|partition| PartitionRef {
+            topic: topic_ref.clone(),
+            partition: *partition,
+        }));
+    }
+    let has_sessions = call.version >= SESSIONS_SINCE;
+    let random = call.broker.env.random_u64("fetch-session");
+    SessionRequest {
+        session_id: if has_sessions { request.session_id } else { 0 },
+        epoch: if has_sessions {
+            request.session_epoch
+        } else {
+            -1
+        },
+        topics_by_id: call.version >= TOPIC_IDS_SINCE,
+        partitions,
+        forgotten,
+        new_id: (random >> 33) as i32,
+    }
+}
+
+fn session_error<E: Env>(call: &Call<E>, error: SessionError) -> Answer {
+    let error = match error {
+        SessionError::NotFound => ErrorCode::FetchSessionIdNotFound,
+        SessionError::InvalidEpoch => ErrorCode::InvalidFetchSessionEpoch,
+        SessionError::TopicNaming => ErrorCode::FetchSessionTopicIdError,
+    };
+    call.answer(&FetchResponse {
+        error_code: code(error),
+        ..FetchResponse::default()
+    })
+}
+
+/// Waits until there is enough or the time is over, and reads.
+async fn fetch<E: Env>(
+    call: &Call<E>,
+    context: &Context,
+    limits: &Limits,
+) -> (Vec<Partition>, Option<Reservation>) {
+    let broker = &call.broker;
+    let deadline = broker.env.now() + limits.max_wait;
+    // Made when there is something to wait for; from then on the places are those of `waits`.
+    let mut progress: Option<Progress> = None;
+    let mut moved = Vec::new();
+    loop {
+        let mut partitions = look(call, context).await;
+        let readable: usize = partitions.iter().map(Partition::readable).sum();
+        let is_decided = partitions.is_empty()
+            || partitions.iter().any(Partition::has_news)
+            || readable >= limits.min_bytes
+            || broker.env.now() >= deadline;
+        if is_decided {
+            let reservation = read(call, &mut partitions, limits).await;
+            return (partitions, reservation);
+        }
+        let waits: Vec<_> = partitions.iter().filter_map(Partition::wait).collect();
+        if let Some(progress) = &mut progress {
+            broker.router.progress_again(progress, &moved, &waits);
+        }
+        let progress = progress.get_or_insert_with(|| broker.router.progress(&waits));
+        moved = until(&broker.env, deadline, progress.next())
+            .await
+            .unwrap_or_default();
+    }
+}
+
+/// Asks what there is of every partition, without reading.
+async fn look<E: Env>(call: &Call<E>, context: &Context) -> Vec<Partition> {
+    let broker = &call.broker;
+    let found = context.partitions.iter().map(|(reference, wanted)| {
+        let leader_epoch = wanted.current_leader_epoch;
+        broker
+            .lead(&reference.topic, reference.partition, leader_epoch)
+            .map(|led| led.id)
+    });
+    let found: Vec<_> = found.collect();
+    let asked = found.iter().zip(&context.partitions);
+    let asked = asked.filter_map(|(found, (_, wanted))| Some((found.ok()?, wanted.fetch_offset)));
+    let mut ends = broker.router.ends(asked.collect()).await.into_iter();
+    let mut partitions = Vec::with_capacity(found.len());
+    for (found, (reference, wanted)) in found.into_iter().zip(&context.partitions) {
+        let state = match found {
+            Err(error) => State::Failed(error),
+            Ok(id) => match ends.next().flatten() {
+                None => State::Failed(ErrorCode::KafkaStorageError),
+                Some(ends) => judge(call, id, wanted, ends).await,
+            },
+        };
+        partitions.push(Partition {
+            reference: reference.clone(),
+            wanted: *wanted,
+            state,
+        });
+    }
+    partitions
+}
+
+async fn judge<E: Env>(call: &Call<E>, id: TopicPartition, wanted: &Wanted, ends: Ends) -> State {
+    if wanted.last_fetched_epoch >= 0 {
+        let end = call.broker.router.epoch_end(id, wanted.last_fetched_epoch);
+        match end.await {
+            Some((epoch, offset))
+                if epoch < wanted.last_fetched_epoch || offset < wanted.fetch_offset =>
+            {
+                return State::Diverging(epoch, offset, ends);
+            }
+            Some(_) => {}
+            None => return State::Failed(ErrorCode::KafkaStorageError),
+        }
+    }
+    if wanted.fetch_offset < ends.log_start_offset || wanted.fetch_offset > ends.log_end_offset {
+        return State::Failed(ErrorCode::OffsetOutOfRange);
+    }
+    State::There(id, ends)
+}
+
+impl Partition {
+    /// About how much of it could be answered.
+    fn readable(&self) -> usize {
+        match &self.state {
+            State::There(_, ends) => ends
+                .readable_bytes
+                .min(self.wanted.max_bytes.max(0) as usize),
+            _ => 0,
+        }
+    }
+
+    /// Something that must be told at once.
+    fn has_news(&self) -> bool {
+        matches!(self.state, State::Failed(_) | State::Diverging(..))
+    }
+
+    /// What to wait for. Every partition has it where a fetch waits at all.
+    fn wait(&self) -> Option<(TopicPartition, Offset)> {
+        match &self.state {
+            State::There(id, ends) => {
+                Some((*id, ends.high_watermark.max(self.wanted.fetch_offset)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Reads what the limits allow, in the order of the partitions.
+async fn read<E: Env>(
+    call: &Call<E>,
+    partitions: &mut [Partition],
+    limits: &Limits,
+) -> Option<Reservation> {
+    let broker = &call.broker;
+    let readable = |partition: &Partition| match &partition.state {
+        State::There(_, ends) => ends.readable_bytes,
+        _ => 0,
+    };
+    let total: usize = partitions.iter().map(Partition::readable).sum();
+    let first = partitions.iter().map(readable).find(|bytes| *bytes > 0)?;
+    let want = total.min(limits.max_bytes).max(first.min(READ_BYTES_MIN));
+    let mut reservation = broker
+        .budget
+        .responses
+        .reserve_between(want.min(READ_BYTES_MIN), want)
+        .await;
+    let mut room = reservation.bytes().min(limits.max_bytes);
+    let mut places = Vec::new();
+    let mut plans = Vec::new();
+    for (place, partition) in partitions.iter().enumerate() {
+        let State::There(id, ends) = &partition.state else {
+            continue;
+        };
+        let is_first = plans.is_empty();
+        if ends.readable_bytes == 0 || (room == 0 && !is_first) {
+            continue;
+        }
+        let max_bytes = room.min(partition.wanted.max_bytes.max(0) as usize);
+        places.push(place);
+        plans.push(ReadPlan {
+            partition: *id,
+            from: partition.wanted.fetch_offset,
+            max_bytes,
+            min_one: is_first,
+        });
+        room -= max_bytes.min(ends.readable_bytes);
+    }
+    let mut bytes = 0;
+    for (place, result) in places.into_iter().zip(broker.router.read(plans).await) {
+        let partition = &mut partitions[place];
+        partition.state = match result {
+            Ok(read) => {
+                bytes += read.bytes;
+                State::Read(read)
+            }
+            Err(error) => State::Failed(read_error(&error)),
+        };
+    }
+    reservation.resize(bytes);
+    broker.counters.bytes_fetched.add(bytes as u64);
+    Some(reservation)
+}
+
+/// The protocol's error for a read that failed.
+pub(super) fn read_error(error: &ReadError) -> ErrorCode {
+    match error {
+        ReadError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        ReadError::Deleted => ErrorCode::UnknownTopicOrPartition,
+        ReadError::Corrupt { .. } => {
+            tracing::error!("fetch refused: {error}");
+            ErrorCode::CorruptMessage
+        }
+        ReadError::Disk(_) => {
+            tracing::error!("fetch failed: {error}");
+            ErrorCode::KafkaStorageError
+        }
+    }
+}
+
+/// Puts the answer together; in an incremental session only with what is new.
+fn respond<E: Env>(
+    call: &Call<E>,
+    request: &FetchRequest<'_>,
+    context: &Context,
+    partitions: Vec<Partition>,
+    reservation: Option<Reservation>,
+) -> Answer {
+    let mut responses: Vec<(TopicRef, Vec<PartitionData>)> = Vec::new();
+    let mut places: BTreeMap<TopicRef, usize> = BTreeMap::new();
+    {
+        let mut sessions = call.broker.sessions.borrow_mut();
+        for partition in partitions {
+            let reference = partition.reference.clone();
+            let (data, told) = partition.answer(request.isolation_level == READ_COMMITTED);
+            if !sessions.on_answer(context, &reference, told) {
+                continue;
+            }
+            let place = *places.entry(reference.topic.clone()).or_insert_with(|| {
+                responses.push((reference.topic, Vec::new()));
+                responses.len() - 1
+            });
+            responses[place].1.push(data);
+        }
+    }
+    let responses = responses.iter_mut().map(|(topic, partitions)| {
+        let (name, topic_id) = match topic {
+            TopicRef::Name(name) => (&**name, [0; 16]),
+            TopicRef::Id(id) => ("", id.0),
+        };
+        FetchableTopicResponse {
+            topic: name,
+            topic_id,
+            partitions: std::mem::take(partitions),
+        }
+    });
+    let mut answer = call.answer(&FetchResponse {
+        session_id: context.session_id,
+        responses: responses.collect(),
+        ..FetchResponse::default()
+    });
+    if let Answer::Frame { held, .. } = &mut answer {
+        held.extend(reservation);
+    }
+    answer
+}
+
+impl Partition {
+    fn answer(self, read_committed: bool) -> (PartitionData, Told) {
+        let mut data = PartitionData {
+            partition_index: self.reference.partition,
+            high_watermark: -1,
+            aborted_transactions: read_committed.then(Vec::new),
+            records: Some(Records::default()),
+            ..PartitionData::default()
+        };
+        let mut told = Told {
+            high_watermark: -1,
+            log_start_offset: -1,
+            has_news: true,
+            has_error: false,
+            has_records: false,
+        };
+        let offsets = |data: &mut PartitionData, ends: &Ends| {
+            data.high_watermark = ends.high_watermark;
+            data.last_stable_offset = ends.last_stable_offset;
+            data.log_start_offset = ends.log_start_offset;
+        };
+        match self.state {
+            State::Failed(error) => {
+                data.error_code = code(error);
+                told.has_error = true;
+            }
+            State::Diverging(epoch, end_offset, ends) => {
+                offsets(&mut data, &ends);
+                data.diverging_epoch = EpochEndOffset { epoch, end_offset };
+            }
+            State::There(_, ends) => {
+                offsets(&mut data, &ends);
+                told.has_news = false;
+            }
+            State::Read(read) => {
+                data.high_watermark = read.high_watermark;
+                data.last_stable_offset = read.last_stable_offset;
+                data.log_start_offset = read.log_start_offset;
+                told.has_records = !read.batches.is_empty();
+                told.has_news = told.has_records;
+                data.records = Some(Records::from(read.batches));
+            }
+        }
+        told.high_watermark = data.high_watermark;
+        told.log_start_offset = data.log_start_offset;
+        (data, told)
+    }
+}

@@ -1,0 +1,472 @@
+//! Produce: record batches are judged, given their place in their partitions' logs, and acknowledged once they are durable.
+//!
+//! A request's batches take their places before the connection's next request is started, so a producer's pipelined
+//! batches keep their order; the acknowledgement waits apart. Whatever `acks` says, nothing is acknowledged before it is
+//! durable. A batch is examined once, here; topics with another codec or with log append time have it rewritten here and nowhere else.
+
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, ready};
+use taffrail_env::{Env, Instant};
+use taffrail_record::batch::TimestampType as RecordTimestampType;
+use taffrail_record::compression::DecompressLimit;
+use taffrail_record::validate::{
+    BatchSummary, Invalid, InvalidClass, ProduceRules, ValidationMode, validate_produced,
+};
+use taffrail_record::{Codec, TopicId, rewrite};
+use taffrail_storage::{AppendError, Appended};
+use taffrail_wire::api::ApiKey;
+use taffrail_wire::produce::{
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, TopicProduceResponse,
+};
+use taffrail_wire::{ErrorCode, Records};
+
+use super::{Answer, Call, code, decode, malformed};
+use crate::config::{CompressionType, TimestampType, TopicSettings, Validation};
+use crate::deadline::until;
+use crate::session::TopicRef;
+
+/// The most that the records of one batch may be when decompressed: as much as a request could carry without compression.
+const DECOMPRESSED_MAX: usize = 100 << 20;
+/// Zstandard is allowed from this version on.
+const ZSTD_SINCE: i16 = 7;
+/// Topics are named by id from this version on.
+const TOPIC_IDS_SINCE: i16 = 13;
+
+/// What a request has for one partition: where in the frame.
+struct Part {
+    index: i32,
+    /// Start and length.
+    batch: Option<(usize, usize)>,
+}
+
+struct Topic {
+    /// As the response has to repeat it.
+    name: String,
+    id: TopicId,
+    parts: Vec<Part>,
+}
+
+/// How it went, or goes, for one partition.
+enum Outcome {
+    Refused(Refused),
+    Appending {
+        appended: LocalBoxFuture<'static, Result<Appended, AppendError>>,
+        records: u64,
+        bytes: u64,
+    },
+}
+
+struct Refused {
+    error: ErrorCode,
+    message: Option<String>,
+    records: Vec<(i32, String)>,
+}
+
+impl From<ErrorCode> for Refused {
+    fn from(error: ErrorCode) -> Refused {
+        Refused {
+            error,
+            message: None,
+            records: Vec::new(),
+        }
+    }
+}
+
+impl Refused {
+    fn because(error: ErrorCode, message: impl Into<String>) -> Refused {
+        Refused {
+            message: Some(message.into()),
+            ..Refused::from(error)
+        }
+    }
+}
+
+impl From<Invalid> for Refused {
+    fn from(invalid: Invalid) -> Refused {
+        let error = match invalid.class {
+            InvalidClass::CorruptRecord => ErrorCode::CorruptMessage,
+            InvalidClass::InvalidTimestamp => ErrorCode::InvalidTimestamp,
+            InvalidClass::InvalidRecord => ErrorCode::InvalidRecord,
+            InvalidClass::UnsupportedCompressionType => ErrorCode::UnsupportedCompressionType,
+            InvalidClass::MessageTooLarge => ErrorCode::MessageTooLarge,
+        };
+        let record = |record: &taffrail_record::validate::RefusedRecord| {
+            (record.index, record.reason.to_string())
+        };
+        Refused {
+            error,
+            message: Some(invalid.reason.to_string()),
+            records: invalid.records.iter().map(record).collect(),
+        }
+    }
+}
+
+/// What holds for the whole request.
+struct Terms {
+    acks: i16,
+    deadline: Instant,
+    /// The whole request is refused.
+    refused: Option<ErrorCode>,
+}
+
+/// Admits every batch of the request, in order; what comes back waits until they are durable.
+pub(crate) async fn start<E: Env>(
+    call: Call<E>,
+    frame: BytesMut,
+    body_at: usize,
+) -> LocalBoxFuture<'static, Answer> {
+    let frame = frame.freeze();
+    let (terms, topics) = match decode::<ProduceRequest<'_>>(&frame, body_at, call.version) {
+        Ok(request) => take_over(&call, &request, &frame),
+        Err(error) => {
+            return ready(malformed(ApiKey::Produce, call.version, &error)).boxed_local();
+        }
+    };
+    // Nothing refers to the frame any more, so its batches can be written into in place.
+    let frame_bytes = frame.len();
+    let mut frame = match frame.try_into_mut() {
+        Ok(frame) => frame,
+        Err(shared) => BytesMut::from(&shared[..]),
+    };
+    let mut taken = 0;
+    let mut outcomes = Vec::with_capacity(topics.len());
+    for topic in &topics {
+        let mut of_topic = Vec::with_capacity(topic.parts.len());
+        for part in &topic.parts {
+            let batch = part.batch.map(|(start, length)| {
+                drop(frame.split_to(start - taken));
+                taken = start + length;
+                let batch = frame.split_to(length);
+                // A small part must not keep a large frame in memory for as long as the log keeps the part.
+                if length * 2 < frame_bytes {
+                    BytesMut::from(&batch[..])
+                } else {
+                    batch
+                }
+            });
+            of_topic.push(admit(&call, &terms, topic, part.index, batch).await);
+        }
+        outcomes.push(of_topic);
+    }
+    drop(frame);
+    finish(call, terms, topics, outcomes).boxed_local()
+}
+
+/// Copies what is needed of a request beyond its frame.
+fn take_over<E: Env>(
+    call: &Call<E>,
+    request: &ProduceRequest<'_>,
+    frame: &Bytes,
+) -> (Terms, Vec<Topic>) {
+    let place = |records: &Records| {
+        // A decoded request has its records as one slice of its frame.
+        let chunk = records.chunks().first()?;
+        let start = (chunk.as_ptr() as usize).checked_sub(frame.as_ptr() as usize)?;
+        (!chunk.is_empty()).then_some((start, chunk.len()))
+    };
+    let topics = request.topic_data.iter().map(|topic| Topic {
+        name: topic.name.to_string(),
+        id: TopicId(topic.topic_id),
+        parts: topic
+            .partition_data
+            .iter()
+            .map(|partition| Part {
+                index: partition.index,
+                batch: partition.records.as_ref().and_then(place),
+            })
+            .collect(),
+    });
+    let refused = if !(-1..=1).contains(&request.acks) {
+        Some(ErrorCode::InvalidRequiredAcks)
+    } else if request.transactional_id.is_some() {
+        // The one error on which producers give up for good, whatever they were doing: there are no transactions here.
+        Some(ErrorCode::TransactionalIdAuthorizationFailed)
+    } else {
+        None
+    };
+    let timeout = std::time::Duration::from_millis(request.timeout_ms.max(0) as u64);
+    let terms = Terms {
+        acks: request.acks,
+        deadline: call.broker.env.now() + timeout,
+        refused,
+    };
+    (terms, topics.collect())
+}
+
+/// Judges one batch and gives it its place.
+async fn admit<E: Env>(
+    call: &Call<E>,
+    terms: &Terms,
+    topic: &Topic,
+    index: i32,
+    batch: Option<BytesMut>,
+) -> Outcome {
+    if let Some(error) = terms.refused {
+        return Outcome::Refused(error.into());
+    }
+    match append(call, terms, topic, index, batch).await {
+        Ok(outcome) => outcome,
+        Err(refused) => Outcome::Refused(refused),
+    }
+}
+
+async fn append<E: Env>(
+    call: &Call<E>,
+    terms: &Terms,
+    topic: &Topic,
+    index: i32,
+    batch: Option<BytesMut>,
+) -> Result<Outcome, Refused> {
+    let broker = &call.broker;
+    let named = if call.version >= TOPIC_IDS_SINCE {
+        TopicRef::Id(topic.id)
+    } else {
+        TopicRef::Name(topic.name.as_str().into())
+    };
+    let led = broker.lead(&named, index, -1)?;
+    if led.internal {
+        return Err(Refused::because(
+            ErrorCode::InvalidTopicException,
+            "the topic belongs to the brokers and cannot be written to",
+        ));
+    }
+    let settings = {
+        let metadata = broker.controller.metadata();
+        let topic = metadata.topic_by_id(led.id.topic);
+        topic.map(|topic| broker.topic_settings(topic))
+    };
+    let settings = settings.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    if terms.acks == -1 && (led.state.isr.len() as i64) < i64::from(settings.min_insync_replicas) {
+        return Err(ErrorCode::NotEnoughReplicas.into());
+    }
+    let Some(batch) = batch else {
+        return Err(Refused::because(
+            ErrorCode::InvalidRecord,
+            "there is no record batch",
+        ));
+    };
+    let now_ms = broker.env.unix_ms();
+    let summary = validate_produced(&batch, &rules(call, &settings, now_ms))?;
+    if summary.header.is_transactional() {
+        return Err(ErrorCode::TransactionalIdAuthorizationFailed.into());
+    }
+    let batch = rewrite_batch(call, &settings, batch, &summary, now_ms).await?;
+    if batch.len() > settings.segment_bytes as usize {
+        return Err(ErrorCode::RecordListTooLarge.into());
+    }
+    let bytes = batch.len() as u64;
+    let appended = broker.router.append(led.id, batch, now_ms).await;
+    Ok(Outcome::Appending {
+        appended,
+        records: summary.header.record_count.max(0) as u64,
+        bytes,
+    })
+}
+
+fn rules<E: Env>(call: &Call<E>, settings: &TopicSettings, now_ms: i64) -> ProduceRules {
+    let batch_bytes_max = call.broker.router.batch_bytes_max();
+    ProduceRules {
+        mode: match settings.validation {
+            Validation::Full => ValidationMode::Full,
+            Validation::Header => ValidationMode::Header,
+        },
+        batch_bytes_max: (settings.max_message_bytes as usize).min(batch_bytes_max),
+        decompress: DecompressLimit {
+            output_bytes_max: DECOMPRESSED_MAX,
+        },
+        now_ms,
+        timestamp_type: match settings.timestamp_type {
+            TimestampType::CreateTime => RecordTimestampType::CreateTime,
+            TimestampType::LogAppendTime => RecordTimestampType::LogAppendTime,
+        },
+        timestamp_before_max_ms: settings.timestamp_before_max_ms,
+        timestamp_after_max_ms: settings.timestamp_after_max_ms,
+        keys_required: settings.cleanup_policy.compact,
+        zstd_allowed: call.version >= ZSTD_SINCE,
+    }
+}
+
+/// Changes what the topic's settings change about a batch. Most topics change nothing.
+async fn rewrite_batch<E: Env>(
+    call: &Call<E>,
+    settings: &TopicSettings,
+    mut batch: BytesMut,
+    summary: &BatchSummary,
+    now_ms: i64,
+) -> Result<BytesMut, Refused> {
+    let failed = |error: String| Refused::because(ErrorCode::InvalidRecord, error);
+    if let Some((codec, level)) = stored_codec(settings)
+        && codec != summary.codec
+    {
+        // Decompressed and compressed again: at most one of each is in memory.
+        let pool = &call.broker.budget.rewrites;
+        let expanded = summary
+            .records_bytes
+            .unwrap_or(DECOMPRESSED_MAX.min(pool.total() / 2));
+        if expanded.saturating_mul(2) > pool.total() {
+            return Err(ErrorCode::MessageTooLarge.into());
+        }
+        let _reservation = pool.reserve(expanded * 2).await;
+        let limit = DecompressLimit {
+            output_bytes_max: expanded,
+        };
+        batch = rewrite::recompress(&batch, codec, level, limit)
+            .map_err(|error| failed(error.to_string()))?;
+        if batch.len() > settings.max_message_bytes as usize {
+            return Err(ErrorCode::MessageTooLarge.into());
+        }
+    }
+    match settings.timestamp_type {
+        TimestampType::LogAppendTime => rewrite::set_log_append_time(&mut batch, now_ms),
+        TimestampType::CreateTime if summary.max_timestamp_is_wrong() => {
+            rewrite::set_max_timestamp(&mut batch, summary.max_timestamp)
+        }
+        TimestampType::CreateTime => Ok(()),
+    }
+    .map_err(|error| failed(error.to_string()))?;
+    Ok(batch)
+}
+
+/// The codec that a topic's batches are stored in, if not the producer's own.
+fn stored_codec(settings: &TopicSettings) -> Option<(Codec, Option<i32>)> {
+    let (codec, level) = match settings.compression_type {
+        CompressionType::Producer => return None,
+        CompressionType::Uncompressed => (Codec::None, 0),
+        CompressionType::Gzip => (Codec::Gzip, settings.compression_gzip_level),
+        CompressionType::Snappy => (Codec::Snappy, 0),
+        CompressionType::Lz4 => (Codec::Lz4, settings.compression_lz4_level),
+        CompressionType::Zstd => (Codec::Zstd, settings.compression_zstd_level),
+    };
+    Some((codec, codec.levels().contains(&level).then_some(level)))
+}
+
+/// Waits for every batch, at most until the request's deadline, and answers.
+async fn finish<E: Env>(
+    call: Call<E>,
+    terms: Terms,
+    topics: Vec<Topic>,
+    outcomes: Vec<Vec<Outcome>>,
+) -> Answer {
+    let mut results = Vec::with_capacity(outcomes.len());
+    for of_topic in outcomes {
+        let mut finished = Vec::with_capacity(of_topic.len());
+        for outcome in of_topic {
+            finished.push(wait(&call, &terms, outcome).await);
+        }
+        results.push(finished);
+    }
+    if terms.acks == 0 {
+        // Kafka's way to tell a producer that does not listen: the connection is closed, and it looks around anew.
+        let failed = results
+            .iter()
+            .flatten()
+            .find_map(|result| result.as_ref().err());
+        return match failed {
+            Some(refused) => Answer::Close(format!(
+                "a batch sent with acks=0 was not appended: {}",
+                refused.error.name()
+            )),
+            None => Answer::Nothing,
+        };
+    }
+    let responses = topics
+        .iter()
+        .zip(&results)
+        .map(|(topic, results)| TopicProduceResponse {
+            name: &topic.name,
+            topic_id: topic.id.0,
+            partition_responses: topic
+                .parts
+                .iter()
+                .zip(results)
+                .map(|(part, result)| respond(part.index, result))
+                .collect(),
+        });
+    call.answer(&ProduceResponse {
+        responses: responses.collect(),
+        ..ProduceResponse::default()
+    })
+}
+
+async fn wait<E: Env>(
+    call: &Call<E>,
+    terms: &Terms,
+    outcome: Outcome,
+) -> Result<Appended, Refused> {
+    let counters = &call.broker.counters;
+    let (appended, records, bytes) = match outcome {
+        Outcome::Appending {
+            appended,
+            records,
+            bytes,
+        } => (appended, records, bytes),
+        Outcome::Refused(refused) => {
+            counters.produce_errors.add(1);
+            return Err(refused);
+        }
+    };
+    let result = match until(&call.broker.env, terms.deadline, appended).await {
+        Some(result) => result.map_err(|error| refusal(&error)),
+        // The batch may yet become durable; a retry of an idempotent producer finds out.
+        None => Err(ErrorCode::RequestTimedOut.into()),
+    };
+    match &result {
+        Ok(appended) if !appended.duplicate => {
+            counters.batches_appended.add(1);
+            counters.records_appended.add(records);
+            counters.bytes_appended.add(bytes);
+        }
+        Ok(_) => {}
+        Err(_) => counters.produce_errors.add(1),
+    }
+    result
+}
+
+fn refusal(error: &AppendError) -> Refused {
+    let code = match error {
+        AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+        AppendError::ProducerFenced { .. } => ErrorCode::InvalidProducerEpoch,
+        AppendError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+        AppendError::Deleted => ErrorCode::UnknownTopicOrPartition,
+        AppendError::Closed => ErrorCode::NotLeaderOrFollower,
+        // Producers try again on this one, which is right for a full disk and for queues that will drain.
+        AppendError::NoSpace(_)
+        | AppendError::Failed(_)
+        | AppendError::Backlogged
+        | AppendError::TooManyProducers => ErrorCode::KafkaStorageError,
+    };
+    Refused::because(code, error.to_string())
+}
+
+fn respond(index: i32, result: &Result<Appended, Refused>) -> PartitionProduceResponse<'_> {
+    match result {
+        Ok(appended) => PartitionProduceResponse {
+            index,
+            error_code: code(ErrorCode::None),
+            base_offset: appended.base_offset,
+            log_append_time_ms: appended.log_append_time_ms,
+            log_start_offset: appended.log_start_offset,
+            current_leader: LeaderIdAndEpoch::default(),
+            ..PartitionProduceResponse::default()
+        },
+        Err(refused) => PartitionProduceResponse {
+            index,
+            error_code: code(refused.error),
+            base_offset: -1,
+            log_append_time_ms: -1,
+            log_start_offset: -1,
+            record_errors: refused
+                .records
+                .iter()
+                .map(|(index, message)| BatchIndexAndErrorMessage {
+                    batch_index: *index,
+                    batch_index_error_message: Some(message),
+                })
+                .collect(),
+            error_message: refused.message.as_deref(),
+            ..PartitionProduceResponse::default()
+        },
+    }
+}
