@@ -39,6 +39,7 @@
 //! println!("{}", outcome.name);
 //! ```
 
+pub mod chaos;
 mod clock;
 pub mod decision;
 mod disk;
@@ -48,6 +49,7 @@ mod kernel;
 pub mod memory;
 mod net;
 mod node;
+pub mod profile;
 mod run;
 mod scheduler;
 mod timeline;

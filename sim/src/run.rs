@@ -1,7 +1,7 @@
 //! One simulation from its seed to its verdict.
 
 use crate::decision::{Decisions, Edits};
-use crate::fault::{FaultCount, Faults, Rates};
+use crate::fault::{FaultCount, FaultKind, Faults, Rates};
 use crate::kernel::{drive, run_isolated};
 use crate::node::NodeId;
 use crate::trace::{Checkpoint, Event, Recording, RunName, Trace};
@@ -61,6 +61,8 @@ pub struct Simulation {
     pub profile: String,
     pub seed: u64,
     pub rates: Rates,
+    /// If not empty, the rates are drawn from it instead; see [`Rates::draw`].
+    pub menu: &'static [(FaultKind, u32)],
     pub edits: Edits,
     pub limits: Limits,
     pub recording: Recording,
@@ -75,6 +77,7 @@ impl Simulation {
             profile: profile.into(),
             seed,
             rates: Rates::none(),
+            menu: &[],
             edits: Edits::default(),
             limits: Limits::default(),
             recording: Recording::Off,
@@ -84,6 +87,12 @@ impl Simulation {
 
     pub fn with_rates(mut self, rates: Rates) -> Self {
         self.rates = rates;
+        self
+    }
+
+    /// Draws the rates by the seed from a menu of (kind, highest rate).
+    pub fn with_menu(mut self, menu: &'static [(FaultKind, u32)]) -> Self {
+        self.menu = menu;
         self
     }
 
@@ -109,7 +118,11 @@ impl Simulation {
         F: Future<Output = T> + 'static,
     {
         let decisions = Decisions::new(self.seed, self.edits, self.record_decisions);
-        let faults = Faults::new(self.rates);
+        let rates = match self.menu {
+            [] => self.rates,
+            menu => Rates::draw(&decisions, menu),
+        };
+        let faults = Faults::new(rates);
         let world = World::new(decisions, faults, self.limits, self.recording);
         let result = Rc::new(RefCell::new(None));
         let slot = result.clone();
@@ -138,6 +151,7 @@ impl Simulation {
         Outcome {
             name,
             polls,
+            operations: world.operations.get(),
             simulated,
             events,
             faults,
@@ -161,6 +175,8 @@ pub struct Outcome<T> {
     pub value: Option<T>,
     pub events: u64,
     pub polls: u64,
+    /// What the workload counted.
+    pub operations: u64,
     pub simulated: Duration,
     pub faults: Vec<FaultCount>,
     pub checkpoints: Vec<Checkpoint>,

@@ -45,6 +45,7 @@ pub struct Inner {
     pub(crate) sandbox: Sandbox,
     pub(crate) schedule: Stream,
     pub(crate) polls: Cell<u64>,
+    pub(crate) operations: Cell<u64>,
     nodes: RefCell<Vec<Rc<Node>>>,
     current: RefCell<Option<Rc<Life>>>,
     doomed: RefCell<Vec<(Rc<Life>, Death)>>,
@@ -84,6 +85,7 @@ impl World {
             sandbox: Sandbox::current(),
             schedule,
             polls: Cell::new(0),
+            operations: Cell::new(0),
             nodes: RefCell::new(Vec::new()),
             current: RefCell::new(None),
             doomed: RefCell::new(Vec::new()),
@@ -265,6 +267,11 @@ impl World {
         self.node(node).trap.set(Some((trap, death)));
     }
 
+    /// Takes a trap away that has not sprung.
+    pub fn clear_trap(&self, node: NodeId) {
+        self.node(node).trap.set(None);
+    }
+
     /// Runs none of the node's tasks until [`World::resume`].
     pub fn pause(&self, node: NodeId) {
         if let Some(life) = self.node(node).living() {
@@ -347,6 +354,11 @@ impl World {
             (a, b, digest),
             || Some(text()),
         );
+    }
+
+    /// One more operation of the workload was acknowledged.
+    pub fn count_operation(&self) {
+        self.operations.set(self.operations.get() + 1);
     }
 
     /// The number of events so far.

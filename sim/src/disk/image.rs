@@ -295,6 +295,9 @@ impl Image {
                 }
             }
         }
+        let same = |(old, new): &(&u8, &u8)| old == new;
+        let first = full.iter().zip(&self.cache).take_while(same).count();
+        self.scar(first..full.len(), FaultKind::DiskCacheDropped);
         // Changes without a copy of their own point into the cache, which now holds the same bytes there.
         self.cache = full;
         self.diverged = false;

@@ -75,6 +75,13 @@ impl DiskView {
         self.device.stalled_until.set(self.world.nanos() + nanos);
     }
 
+    /// Ends slowness, stall and read-only mount.
+    pub fn heal(&self) {
+        self.set_slow(1);
+        self.set_read_only(false);
+        self.device.stalled_until.set(0);
+    }
+
     /// Flips a bit on the platter. `hidden`: the cache still shows the old one, until it is dropped.
     /// Answers whether the atlas allowed it and there is such a byte.
     pub fn rot(&self, path: &str, offset: u64, bit: u8, hidden: bool) -> bool {

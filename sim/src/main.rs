@@ -1,0 +1,82 @@
+//! `taffrail-sim`: runs seeds, replays names, lists faults.
+//!
+//! Standard output carries results, standard error messages. 0: all well; 1: a seed failed, or a replay did not
+//! come out as its name says; 2: a wrong option.
+
+use clap::{Parser, Subcommand};
+use std::ops::Range;
+use std::process::ExitCode;
+use taffrail_sim::memory::CountingAllocator;
+
+mod cli;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+/// Taffrail's deterministic simulator.
+#[derive(Parser)]
+#[command(name = "taffrail-sim", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run seeds of a profile; stops at the first that fails, and prints its name.
+    Run {
+        /// Which profile.
+        #[arg(long, default_value = taffrail_sim::profile::PROFILES[0].name)]
+        profile: String,
+        /// Seeds A..B, B left out.
+        #[arg(long, default_value = "0..100", value_parser = cli::seeds)]
+        seeds: Range<u64>,
+        /// Simulations at once; default: one per core.
+        #[arg(long)]
+        jobs: Option<usize>,
+        /// One JSON object per seed, then the totals.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run one name again: profile@seed, or profile@seed#hash to have the hash compared.
+    Replay {
+        name: String,
+        /// Print every event.
+        #[arg(long)]
+        events: bool,
+    },
+    /// The catalogue of faults, with how often a run of seeds injected and met each.
+    Faults {
+        #[arg(long, default_value = taffrail_sim::profile::PROFILES[0].name)]
+        profile: String,
+        #[arg(long, default_value = "0..100", value_parser = cli::seeds)]
+        seeds: Range<u64>,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Run {
+            profile,
+            seeds,
+            jobs,
+            json,
+        } => cli::run(&profile, seeds, jobs, json),
+        Command::Replay { name, events } => cli::replay(&name, events),
+        Command::Faults {
+            profile,
+            seeds,
+            json,
+        } => cli::faults(&profile, seeds, json),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(wrong) => {
+            eprintln!("taffrail-sim: {wrong}");
+            ExitCode::from(2)
+        }
+    }
+}

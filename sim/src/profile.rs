@@ -1,0 +1,38 @@
+//! Profiles: a cluster, its workload, its faults and its checkers under one name.
+
+mod ground;
+
+use crate::run::{Outcome, Simulation};
+
+/// What `taffrail-sim run --profile` takes.
+#[derive(Clone, Copy)]
+pub struct Profile {
+    pub name: &'static str,
+    /// One line for listings.
+    pub about: &'static str,
+    /// Sets the rates of the seed and runs its story.
+    pub run: fn(Simulation) -> Outcome<()>,
+}
+
+/// All profiles, in the order of listings.
+pub const PROFILES: &[Profile] = &[Profile {
+    name: "ground",
+    about: "a small log server and its clients: the simulator's own disk, network and deaths, nothing of the broker",
+    run: ground::run,
+}];
+
+impl Profile {
+    /// Finds a profile; the error names all there are.
+    pub fn named(name: &str) -> Result<Profile, String> {
+        let found = PROFILES.iter().find(|profile| profile.name == name);
+        found.copied().ok_or_else(|| {
+            let names: Vec<&str> = PROFILES.iter().map(|profile| profile.name).collect();
+            format!("no profile `{name}`; there are: {}", names.join(", "))
+        })
+    }
+
+    /// A run of one seed, as far as the seed decides everything.
+    pub fn simulation(&self, seed: u64) -> Simulation {
+        Simulation::new(self.name, seed)
+    }
+}
