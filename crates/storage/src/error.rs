@@ -75,6 +75,8 @@ pub enum AppendError {
     TooLarge { max: usize },
     /// Too much of this log waits for the journal.
     Backlogged,
+    /// The bytes are not exactly one batch.
+    NotOneBatch,
     /// No room on the disk. Nothing was written; may be tried again.
     NoSpace(DiskError),
     /// The disk failed; whether the batch is there is unknown.
@@ -181,6 +183,7 @@ impl fmt::Display for AppendError {
                 "the batch is larger than {max} bytes, the most that the journal takes"
             ),
             Self::Backlogged => f.write_str("too much of this log waits for the journal"),
+            Self::NotOneBatch => f.write_str("not exactly one record batch"),
             Self::NoSpace(error) | Self::Failed(error) => error.fmt(f),
             Self::Deleted => f.write_str("the log was deleted"),
             Self::Closed => f.write_str("the storage is shutting down"),

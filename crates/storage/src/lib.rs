@@ -7,12 +7,40 @@
 //! - What is read from disk is verified before it is handed out.
 //! - After a failed write or sync nothing is written any more; reads of what verifies go on.
 
+mod checkpoint;
+mod checksum;
+mod cursor;
+mod digest;
 mod error;
+mod files;
+mod flush;
+mod housekeeping;
+mod journal;
+mod layout;
 mod log;
 mod logs;
+mod meta;
+mod open;
 mod options;
+mod producer;
+mod replay;
+mod retention;
+mod sections;
+mod segment;
+mod shard;
+mod side;
+mod signal;
+mod state;
+mod tail;
+mod waiters;
 
 pub use error::{AppendError, Health, OpenError, ReadError, StorageError};
 pub use log::{Appended, EpochVote, Log, ProducerInfo, Read, ZeroWidth};
-pub use logs::{Identity, Logs, Opened, RecoverySummary, ShardPart, Usage, open, shard_of};
+pub use logs::{EpochEnd, Identity, Logs, Opened, RecoverySummary, ShardPart, Usage, shard_of};
+pub use open::open;
 pub use options::{Durability, LogConfig, Options};
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,34 @@
 //! One partition's log.
 
-use crate::logs::{EpochEnd, unbuilt};
-use crate::{AppendError, LogConfig, ReadError, StorageError};
-use bytes::{Bytes, BytesMut};
+mod append;
+mod read;
+mod saved;
+mod time;
+
+use crate::journal::Place;
+use crate::journal::entry::Entry;
+use crate::journal::messages::Lane;
+use crate::logs::EpochEnd;
+use crate::producer::ProducerOverlay;
+use crate::segment::Plan;
+use crate::shard::{InFlight, Shard};
+use crate::side::SideWriter;
+use crate::state::{LogState, Membership};
+use crate::tail::Tail;
+use crate::waiters::{Ticket, Waiters};
+use crate::{Durability, LogConfig, ReadError, StorageError};
+use append::Pending;
+use bytes::Bytes;
+use futures_channel::oneshot;
+use futures_util::lock::Mutex;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
-use std::marker::PhantomData;
-use taffrail_env::Env;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use taffrail_env::{Env, Instant};
+use taffrail_record::batch::BatchHeader;
 use taffrail_record::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, TopicPartition};
 
 /// A durable append.
@@ -61,132 +84,430 @@ pub struct EpochVote {
 }
 
 /// One partition's log on its shard. A handle: cloning is cheap.
-pub struct Log<E>(PhantomData<E>);
+pub struct Log<E: Env> {
+    pub(crate) shard: Rc<Shard<E>>,
+    pub(crate) inner: Rc<LogInner>,
+}
 
-impl<E> Clone for Log<E> {
+impl<E: Env> Clone for Log<E> {
     fn clone(&self) -> Self {
-        Log(PhantomData)
+        Log {
+            shard: self.shard.clone(),
+            inner: self.inner.clone(),
+        }
+    }
+}
+
+/// A log: what is durable of it, and what is going on.
+pub(crate) struct LogInner {
+    pub id: TopicPartition,
+    pub number: u64,
+    pub state: RefCell<LogState>,
+    pub running: RefCell<Running>,
+    /// Taken by whoever works on its segments.
+    pub work: Mutex<()>,
+    /// Taken by whoever prepares its directory.
+    pub preparing: Mutex<()>,
+}
+
+/// What is not durable, or only in memory.
+pub(crate) struct Running {
+    pub config: LogConfig,
+    /// The configuration has been set since the start; before, retention has nothing to go by.
+    pub configured: bool,
+    /// Where the next admitted batch goes.
+    pub end: Offset,
+    pub high_watermark: Offset,
+    /// Under which the next batch is written.
+    pub epoch: LeaderEpoch,
+    pub tail: Tail,
+    pub overlay: ProducerOverlay,
+    /// The segment that is being filled; `None` until the next append.
+    pub plan: Option<Plan>,
+    pub pending: VecDeque<Pending>,
+    /// A task is making room.
+    pub making_room: bool,
+    pub uncommitted: usize,
+    pub waiters: Waiters,
+    pub deleted: bool,
+    /// Writes the indexes and the digest of the last segment.
+    pub side: Option<SideWriter>,
+    /// The directory is there, and holds no file that nobody knows.
+    pub tidied: bool,
+    /// It stands in the shard's queue.
+    pub flush_queued: bool,
+    /// The directory's own name is durable.
+    pub named: bool,
+    /// How often its tail was copied forward since it was last written out.
+    pub copies: u8,
+    /// Batches from here on had their space reserved when they were admitted.
+    pub reserved_from: Option<Offset>,
+    /// Kafka's producer snapshot for the segment that begins there, to be written when the one before ends.
+    pub snapshot: Option<(Offset, Bytes)>,
+    /// When the files of segments that have left the log are to go.
+    pub removal_due: BTreeMap<Offset, Instant>,
+    /// Segments that do not verify, and why.
+    pub corrupt: BTreeMap<Offset, String>,
+}
+
+impl LogInner {
+    pub fn new(state: LogState, config: LogConfig, configured: bool) -> LogInner {
+        let running = Running {
+            config,
+            configured,
+            end: state.end_offset,
+            high_watermark: state.end_offset,
+            epoch: state.epoch,
+            tail: Tail::default(),
+            overlay: ProducerOverlay::default(),
+            plan: None,
+            pending: VecDeque::new(),
+            making_room: false,
+            uncommitted: 0,
+            waiters: Waiters::default(),
+            deleted: false,
+            side: None,
+            tidied: false,
+            flush_queued: false,
+            named: !state.segments.is_empty(),
+            copies: 0,
+            reserved_from: Some(state.end_offset),
+            snapshot: None,
+            removal_due: BTreeMap::new(),
+            corrupt: BTreeMap::new(),
+        };
+        LogInner {
+            id: state.partition,
+            number: state.number,
+            state: RefCell::new(state),
+            running: RefCell::new(running),
+            work: Mutex::new(()),
+            preparing: Mutex::new(()),
+        }
+    }
+
+    /// A batch is durable: it counts in every derived state, and the high watermark passes it.
+    pub fn durable<E: Env>(
+        self: &Rc<Self>,
+        shard: &Rc<Shard<E>>,
+        header: &BatchHeader,
+        time_ms: i64,
+        place: Place,
+    ) {
+        let mut state = self.state.borrow_mut();
+        let running = &mut *self.running.borrow_mut();
+        let producers = state.producers.len();
+        let begins = running
+            .tail
+            .get(header.base_offset)
+            .is_some_and(|batch| batch.segment == header.base_offset);
+        if begins && producers > 0 {
+            let snapshot = state.producers.kafka_snapshot().freeze();
+            running.snapshot = Some((header.base_offset, snapshot));
+        }
+        assert_eq!(
+            header.base_offset, state.end_offset,
+            "batches become durable in order"
+        );
+        state.append(header, time_ms);
+        shard
+            .producers
+            .set(shard.producers.get() + state.producers.len() - producers);
+        if header.has_producer_id() {
+            running.overlay.settle(header);
+        }
+        running.uncommitted -= header.size();
+        shard
+            .uncommitted_bytes
+            .set(shard.uncommitted_bytes.get() - header.size());
+        running.tail.durable(header.base_offset, place);
+        running.high_watermark = running.high_watermark.max(state.end_offset);
+        running.waiters.wake_up_to(running.high_watermark);
+        let full = running.tail.dirty_bytes() >= shard.options.flush_bytes;
+        if full && !running.flush_queued && !running.deleted {
+            running.flush_queued = true;
+            shard.flush_queue.borrow_mut().push_back(self.clone());
+            shard.flush_bell.ring();
+        }
+    }
+
+    /// It is deleted: everybody who waits for it learns so.
+    pub fn mark_deleted(&self) {
+        let mut running = self.running.borrow_mut();
+        running.deleted = true;
+        running.waiters.wake_all();
     }
 }
 
 impl<E: Env> Log<E> {
     pub fn id(&self) -> TopicPartition {
-        unbuilt()
-    }
-    pub fn config(&self) -> LogConfig {
-        unbuilt()
-    }
-    pub fn set_config(&self, _config: LogConfig) {
-        unbuilt()
-    }
-    pub fn log_start_offset(&self) -> Offset {
-        unbuilt()
-    }
-    pub fn high_watermark(&self) -> Offset {
-        unbuilt()
-    }
-    pub fn log_end_offset(&self) -> Offset {
-        unbuilt()
-    }
-    pub fn last_stable_offset(&self) -> Offset {
-        unbuilt()
-    }
-    pub fn leader_epoch(&self) -> LeaderEpoch {
-        unbuilt()
-    }
-    /// Bytes in segments and tail.
-    pub fn size_bytes(&self) -> u64 {
-        unbuilt()
-    }
-    /// Where the largest known epoch that is not above `epoch` ends; Kafka's OffsetForLeaderEpoch. (-1, -1) if unknown.
-    pub fn end_offset_for_epoch(&self, _epoch: LeaderEpoch) -> EpochEnd {
-        unbuilt()
-    }
-    pub fn producers(&self) -> Vec<ProducerInfo> {
-        unbuilt()
-    }
-    /// The last vote that is durable.
-    pub fn vote(&self) -> Option<EpochVote> {
-        unbuilt()
+        self.inner.id
     }
 
-    /// Appends one validated batch: judges its sequence, writes base offset and leader epoch in place, queues it for the journal. Takes
-    /// its place in the order when called. The future is ready when the batch is durable and the high watermark has passed
-    /// it; dropping it changes nothing. Refusals, too, wait for what they were judged against.
-    pub fn append(
-        &self,
-        _batch: BytesMut,
-        _append_time_ms: i64,
-    ) -> impl Future<Output = Result<Appended, AppendError>> + use<E> + 'static {
-        async { unbuilt() }
+    pub fn config(&self) -> LogConfig {
+        self.inner.running.borrow().config.clone()
+    }
+
+    pub fn set_config(&self, config: LogConfig) {
+        let mut running = self.inner.running.borrow_mut();
+        running.config = config;
+        running.configured = true;
+        if running.config.durability == Durability::Replicated {
+            running.high_watermark = running.end;
+            let end = running.end;
+            running.waiters.wake_up_to(end);
+        }
+    }
+
+    pub fn log_start_offset(&self) -> Offset {
+        self.inner.state.borrow().start_offset
+    }
+
+    pub fn high_watermark(&self) -> Offset {
+        self.inner.running.borrow().high_watermark
+    }
+
+    pub fn log_end_offset(&self) -> Offset {
+        self.inner.running.borrow().end
+    }
+
+    pub fn last_stable_offset(&self) -> Offset {
+        self.high_watermark()
+    }
+
+    pub fn leader_epoch(&self) -> LeaderEpoch {
+        self.inner.running.borrow().epoch
+    }
+
+    /// Bytes in segments and tail.
+    pub fn size_bytes(&self) -> u64 {
+        let state = self.inner.state.borrow();
+        let running = self.inner.running.borrow();
+        let segments: u64 = state.segments.iter().map(|segment| segment.length).sum();
+        segments + (running.tail.dirty_bytes() + running.uncommitted) as u64
+    }
+
+    /// Where the largest known epoch that is not above `epoch` ends; Kafka's OffsetForLeaderEpoch. (-1, -1) if unknown.
+    pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> EpochEnd {
+        self.inner.state.borrow().end_offset_for_epoch(epoch)
+    }
+
+    pub fn producers(&self) -> Vec<ProducerInfo> {
+        let state = self.inner.state.borrow();
+        let info = state.producers.iter().map(|(id, producer)| ProducerInfo {
+            producer_id: *id,
+            producer_epoch: producer.epoch,
+            last_sequence: producer.last_sequence(),
+            last_timestamp: producer.last_timestamp,
+            coordinator_epoch: producer.coordinator_epoch,
+            current_transaction_start_offset: producer.transaction_start,
+        });
+        info.collect()
+    }
+
+    /// The last vote that is durable.
+    pub fn vote(&self) -> Option<EpochVote> {
+        self.inner.state.borrow().vote
+    }
+
+    /// The last membership that is durable: its term, the offset from which it holds, and what it says.
+    pub fn membership(&self) -> Option<(LeaderEpoch, Offset, Bytes)> {
+        let state = self.inner.state.borrow();
+        let membership = state.membership.as_ref()?;
+        Some((
+            membership.term,
+            membership.offset,
+            membership.members.clone(),
+        ))
     }
 
     /// Records something that takes no offset; durable when the future is ready.
     pub fn append_zero_width(
         &self,
-        _entry: ZeroWidth,
+        entry: ZeroWidth,
     ) -> impl Future<Output = Result<(), StorageError>> + use<E> + 'static {
-        async { unbuilt() }
+        let end = self.inner.running.borrow().end;
+        match entry {
+            ZeroWidth::Term { term, leader } => {
+                let mut running = self.inner.running.borrow_mut();
+                running.epoch = running.epoch.max(term);
+                drop(running);
+                let entry = Entry::term(self.inner.id, term, end, leader);
+                self.record(entry, move |state| state.begin_term(term, end))
+            }
+            ZeroWidth::Membership { term, members } => {
+                let entry = Entry::membership(self.inner.id, term, end, members.clone());
+                self.record(entry, move |state| {
+                    state.membership = Some(Membership {
+                        term,
+                        offset: end,
+                        members,
+                    });
+                })
+            }
+        }
     }
 
     /// Records a vote; durable when the future is ready.
     pub fn record_vote(
         &self,
-        _vote: EpochVote,
+        vote: EpochVote,
     ) -> impl Future<Output = Result<(), StorageError>> + use<E> + 'static {
-        async { unbuilt() }
+        let entry = Entry::vote(self.inner.id, vote.term, vote.candidate);
+        self.record(entry, move |state| state.vote = Some(vote))
     }
 
-    /// Whole batches below the high watermark; the first one contains `from`, or is the next there is. About `max_bytes`
-    /// at most; with `min_one` at least one batch if there is one, whatever its size.
-    pub async fn read(
+    /// Journals `entry`, then changes the durable state by `then`.
+    pub(crate) fn record(
         &self,
-        _from: Offset,
-        _max_bytes: usize,
-        _min_one: bool,
-    ) -> Result<Read, ReadError> {
-        unbuilt()
+        entry: Entry,
+        then: impl FnOnce(&mut LogState) + 'static,
+    ) -> Recording<E> {
+        let (done, wait) = oneshot::channel();
+        let refused = if self.inner.running.borrow().deleted {
+            Some(StorageError::Deleted)
+        } else if self.shard.closing.get() {
+            Some(StorageError::Closed)
+        } else {
+            None
+        };
+        if refused.is_none() {
+            let inner = self.inner.clone();
+            let carry_out = move |_: &Rc<Shard<E>>| {
+                then(&mut inner.state.borrow_mut());
+                let _nobody_waits = done.send(());
+            };
+            let then = InFlight::Then(Box::new(carry_out));
+            self.shard.submit(Lane::Ordinary, entry, then);
+        }
+        Recording {
+            shard: self.shard.clone(),
+            refused,
+            wait,
+        }
     }
 
     /// About how many bytes lie between `from` and the high watermark; no I/O.
-    pub fn readable_bytes(&self, _from: Offset) -> usize {
-        unbuilt()
+    pub fn readable_bytes(&self, from: Offset) -> usize {
+        let running = self.inner.running.borrow();
+        let to = running.high_watermark;
+        if from >= to {
+            return 0;
+        }
+        let in_memory = running.tail.first_offset().unwrap_or(running.end);
+        let tail = running.tail.bytes_between(from.max(in_memory), to);
+        let state = self.inner.state.borrow();
+        let on_disk = state
+            .segments
+            .iter()
+            .filter(|segment| segment.end_offset > from);
+        let on_disk: u64 = if from >= in_memory {
+            0
+        } else {
+            on_disk.map(|segment| segment.length).sum()
+        };
+        (on_disk + tail.unwrap_or(0)) as usize
     }
 
     /// Ready once the high watermark is above `beyond`, the log's start moved past it, or the log is gone.
-    pub fn progress(&self, _beyond: Offset) -> impl Future<Output = ()> + use<E> + 'static {
-        async { unbuilt() }
+    pub fn progress(&self, beyond: Offset) -> impl Future<Output = ()> + use<E> + 'static {
+        let reach = self.reach(beyond.saturating_add(1), false);
+        async move {
+            reach.await;
+        }
     }
 
-    /// The first record with a timestamp at or after `timestamp`: its timestamp, offset and epoch.
-    pub async fn offset_for_timestamp(
-        &self,
-        _timestamp: i64,
-    ) -> Result<Option<(i64, Offset, LeaderEpoch)>, ReadError> {
-        unbuilt()
+    /// Ready when the high watermark is at or above `offset`, or will not get there; with `or_failed` also
+    /// when the disk has failed.
+    pub(crate) fn reach(&self, offset: Offset, or_failed: bool) -> Reach<E> {
+        Reach {
+            log: self.clone(),
+            offset,
+            or_failed,
+            ticket: None,
+        }
     }
 
-    /// The first record with the largest timestamp.
-    pub async fn max_timestamp(&self) -> Result<Option<(i64, Offset)>, ReadError> {
-        unbuilt()
+    pub(crate) fn check_readable(&self, from: Offset) -> Result<(Offset, Offset), ReadError> {
+        let running = self.inner.running.borrow();
+        if running.deleted {
+            return Err(ReadError::Deleted);
+        }
+        let start = self.inner.state.borrow().start_offset;
+        if from < start || from > running.end {
+            return Err(ReadError::OffsetOutOfRange {
+                start,
+                end: running.end,
+            });
+        }
+        Ok((start, running.high_watermark))
     }
+}
 
-    /// Moves the log's start up to `offset` (never back); durable when it returns. Answers the start there is now.
-    pub async fn advance_log_start(&self, _offset: Offset) -> Result<Offset, StorageError> {
-        unbuilt()
+/// An entry on its way to the journal.
+pub(crate) struct Recording<E: Env> {
+    shard: Rc<Shard<E>>,
+    refused: Option<StorageError>,
+    wait: oneshot::Receiver<()>,
+}
+
+impl<E: Env> Future for Recording<E> {
+    type Output = Result<(), StorageError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(error) = self.refused.take() {
+            return Poll::Ready(Err(error));
+        }
+        Pin::new(&mut self.wait)
+            .poll(context)
+            .map(|done| match done {
+                Ok(()) => Ok(()),
+                // Dropped before it was carried out: the disk failed.
+                Err(oneshot::Canceled) => Err(match self.shard.failed.borrow().clone() {
+                    Some(error) => StorageError::Failed(error),
+                    None => StorageError::Closed,
+                }),
+            })
     }
+}
 
-    /// Keeps a machine's snapshot beside the log: it holds everything below `end_offset`. Replaces the one before.
-    pub async fn save_state(
-        &self,
-        _end_offset: Offset,
-        _state: Vec<Bytes>,
-    ) -> Result<(), StorageError> {
-        unbuilt()
+/// Waiting for a log's high watermark.
+pub(crate) struct Reach<E: Env> {
+    log: Log<E>,
+    offset: Offset,
+    or_failed: bool,
+    ticket: Option<Ticket>,
+}
+
+impl<E: Env> Future for Reach<E> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut running = this.log.inner.running.borrow_mut();
+        let shard = &this.log.shard;
+        let ready = running.high_watermark >= this.offset
+            || running.deleted
+            || shard.finished.get()
+            || this.or_failed && shard.failed.borrow().is_some();
+        if ready {
+            if let Some(ticket) = this.ticket.take() {
+                running.waiters.leave(ticket);
+            }
+            return Poll::Ready(());
+        }
+        match this.ticket {
+            Some(ticket) => running.waiters.renew(ticket, context.waker()),
+            None => this.ticket = Some(running.waiters.wait(this.offset, context.waker())),
+        }
+        Poll::Pending
     }
+}
 
-    /// The newest snapshot that verifies.
-    pub async fn load_state(&self) -> Result<Option<(Offset, Bytes)>, StorageError> {
-        unbuilt()
+impl<E: Env> Drop for Reach<E> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.log.inner.running.borrow_mut().waiters.leave(ticket);
+        }
     }
 }

@@ -1,0 +1,375 @@
+//! Write-behind: committed batches from memory into segments, many logs to one round of syncs.
+//!
+//! The order that must hold, per log: batches, then sync (and the directory's, if a name is new), then the mark. Only
+//! then does the tail count as flushed, and only then may the journal forget it.
+
+mod resume;
+mod tail;
+
+use crate::journal::Place;
+use crate::journal::entry::Entry;
+use crate::journal::messages::{Lane, ToKeeper};
+use crate::layout;
+use crate::log::LogInner;
+use crate::segment::Segment;
+use crate::shard::{InFlight, Shard};
+use futures_channel::oneshot;
+use futures_util::future::{Either, select};
+use futures_util::lock::MutexGuard;
+use std::pin::pin;
+use std::rc::Rc;
+use taffrail_env::disk::DiskResult;
+use taffrail_env::{Directory, Disk, DiskError, DiskErrorKind, Env};
+
+pub(crate) use resume::{follow, note_corrupt, resume_side};
+
+/// A small tail that was copied this often goes into its segment after all.
+const COPIES_MAX: u8 = 4;
+
+/// What one log contributes to a round: written, not synced.
+struct Written<F> {
+    /// Descriptors as they will hold once everything is synced, in order.
+    marks: Vec<Segment>,
+    files: Vec<F>,
+    new_name: bool,
+    side: Option<crate::side::SideWriter>,
+    new_digest_entries: Vec<crate::digest::DigestEntry>,
+}
+
+/// What became of a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    Done,
+    /// Some logs found no room; they are as they were.
+    NoSpace,
+    /// The disk failed.
+    Failed,
+}
+
+/// The shard's flusher: serves the queue, and the keeper's wish for room in the journal.
+pub async fn run<E: Env>(shard: Rc<Shard<E>>) {
+    while !shard.finished.get() {
+        if shard.failed.borrow().is_some() {
+            shard.flush_bell.heard().await;
+            continue;
+        }
+        if let Some(before) = shard.clear_before.get() {
+            clear(&shard, before).await;
+            continue;
+        }
+        let logs = next_in_queue(&shard);
+        if logs.is_empty() {
+            shard.flush_bell.heard().await;
+            continue;
+        }
+        if flush_round(&shard, logs).await == Round::NoSpace {
+            pause(&shard).await;
+        }
+    }
+}
+
+fn next_in_queue<E: Env>(shard: &Shard<E>) -> Vec<Rc<LogInner>> {
+    let mut queue = shard.flush_queue.borrow_mut();
+    let count = queue.len().min(shard.options.flush_files_max);
+    let logs: Vec<Rc<LogInner>> = queue.drain(..count).collect();
+    for log in &logs {
+        log.running.borrow_mut().flush_queued = false;
+    }
+    logs
+}
+
+/// Waits until there may be room again.
+async fn pause<E: Env>(shard: &Shard<E>) {
+    let patience = pin!(shard.env.sleep(shard.options.space_probe));
+    let bell = pin!(shard.flush_bell.heard());
+    match select(patience, bell).await {
+        Either::Left(_) | Either::Right(_) => {}
+    }
+}
+
+/// Brings everything that the journal holds before `before` elsewhere: small tails to its new end, the others
+/// into their segments.
+async fn clear<E: Env>(shard: &Rc<Shard<E>>, before: Place) {
+    let (small, large) = sort_out(shard, before);
+    copy_forward(shard, &small, before).await;
+    for logs in large.chunks(shard.options.flush_files_max) {
+        match flush_round(shard, logs.to_vec()).await {
+            Round::Done => {}
+            Round::NoSpace => pause(shard).await,
+            Round::Failed => return,
+        }
+    }
+    let left = shard
+        .logs
+        .borrow()
+        .values()
+        .any(|log| needs(log, before) > 0);
+    if !left && shard.failed.borrow().is_none() {
+        shard.clear_before.set(None);
+        let shard_index = shard.index;
+        let _gone = shard
+            .keeper
+            .send(ToKeeper::Cleared { shard: shard_index })
+            .await;
+    }
+}
+
+/// Bytes of `log` that only the journal before `before` holds.
+fn needs(log: &LogInner, before: Place) -> usize {
+    let running = log.running.borrow();
+    let old = running
+        .tail
+        .dirty()
+        .filter(|batch| batch.place.is_some_and(|place| place < before));
+    old.map(|batch| batch.bytes.len()).sum()
+}
+
+/// Which logs are copied forward, and which are written out. What all shards copy together leaves room in one file.
+fn sort_out<E: Env>(shard: &Shard<E>, before: Place) -> (Vec<Rc<LogInner>>, Vec<Rc<LogInner>>) {
+    let mut budget = shard.payload_max / 8 / shard.shards;
+    let (mut small, mut large) = (Vec::new(), Vec::new());
+    for log in shard.logs.borrow().values() {
+        let needed = needs(log, before);
+        if needed == 0 {
+            continue;
+        }
+        let mut running = log.running.borrow_mut();
+        let is_small = running.tail.dirty_bytes() <= shard.options.copy_forward_bytes_max;
+        if is_small && needed <= budget && running.copies < COPIES_MAX {
+            budget -= needed;
+            running.copies += 1;
+            small.push(log.clone());
+        } else {
+            large.push(log.clone());
+        }
+    }
+    (small, large)
+}
+
+async fn copy_forward<E: Env>(shard: &Rc<Shard<E>>, logs: &[Rc<LogInner>], before: Place) {
+    let mut copies = Vec::new();
+    for log in logs {
+        let running = log.running.borrow();
+        let old = running
+            .tail
+            .dirty()
+            .filter(|batch| batch.place.is_some_and(|place| place < before));
+        for batch in old {
+            let append = Entry::append(
+                log.id,
+                batch.epoch,
+                batch.base_offset,
+                batch.segment,
+                batch.time_ms,
+                batch.bytes.clone(),
+            );
+            copies.push((log.clone(), batch.base_offset, append.into_copy()));
+        }
+    }
+    let (done, wait) = oneshot::channel();
+    let mut done = Some(done);
+    let last = copies.len();
+    for (number, (log, base_offset, entry)) in copies.into_iter().enumerate() {
+        let done = if number + 1 == last {
+            done.take()
+        } else {
+            None
+        };
+        let then = InFlight::Copy {
+            log,
+            base_offset,
+            done,
+        };
+        shard.submit(Lane::Relief, entry, then);
+    }
+    // Nothing to copy, or nothing becomes durable any more: the sender is dropped.
+    drop(done);
+    let _failed: Result<(), oneshot::Canceled> = wait.await;
+}
+
+/// Writes what is durable of these logs into their segments, one segment each, and syncs all of it together.
+pub async fn flush_round<E: Env>(shard: &Rc<Shard<E>>, mut logs: Vec<Rc<LogInner>>) -> Round {
+    // In one order everywhere, so that two rounds never wait for each other.
+    logs.sort_by_key(|log| log.id);
+    let mut turns: Vec<MutexGuard<'_, ()>> = Vec::new();
+    let mut written = Vec::new();
+    let mut outcome = Round::Done;
+    for log in &logs {
+        turns.push(log.work.lock().await);
+        if shard.failed.borrow().is_some() {
+            return Round::Failed;
+        }
+        match tail::write_out(shard, log).await {
+            Ok(Some(done)) => written.push((log.clone(), done)),
+            Ok(None) => {}
+            Err(_) if log.running.borrow().deleted => {}
+            Err(error) if error.kind == DiskErrorKind::NoSpace => {
+                shard.note_full(error).await;
+                outcome = Round::NoSpace;
+            }
+            Err(error) => {
+                shard.fail(error).await;
+                return Round::Failed;
+            }
+        }
+    }
+    if let Err(error) = sync(shard, &written).await {
+        shard.fail(error).await;
+        return Round::Failed;
+    }
+    if shard.failed.borrow().is_some() {
+        return Round::Failed;
+    }
+    for (log, done) in written {
+        publish(shard, &log, done);
+    }
+    outcome
+}
+
+/// Seals a log's last segment if nothing is on its way into it. The next append begins a new one.
+pub async fn seal_last<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>) -> Round {
+    let idle = |log: &LogInner| {
+        let running = log.running.borrow();
+        running.uncommitted == 0 && running.pending.is_empty() && running.tail.dirty_bytes() == 0
+    };
+    let _turn = log.work.lock().await;
+    if !idle(log) {
+        return Round::Done;
+    }
+    log.running.borrow_mut().plan = None;
+    end_last(shard, log, true).await
+}
+
+/// After the last append: completes what stands beside a log's last segment, and cuts it to what it holds.
+pub async fn tidy_last<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>) -> Round {
+    let _turn = log.work.lock().await;
+    {
+        let running = log.running.borrow();
+        let state = log.state.borrow();
+        let behind = state
+            .segments
+            .last()
+            .is_some_and(|last| !last.sealed && u64::from(last.side.position) < last.length);
+        if !running.tidied && !behind {
+            return Round::Done;
+        }
+    }
+    end_last(shard, log, false).await
+}
+
+async fn end_last<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>, seal: bool) -> Round {
+    if shard.failed.borrow().is_some() {
+        return Round::Failed;
+    }
+    let last = log.state.borrow().segments.last().cloned();
+    let Some(last) = last.filter(|last| !last.sealed) else {
+        return Round::Done;
+    };
+    let mut written = Written {
+        marks: Vec::new(),
+        files: Vec::new(),
+        new_name: false,
+        side: None,
+        new_digest_entries: Vec::new(),
+    };
+    let ended = tail::end_segment(shard, log, last, seal, &mut written).await;
+    let written = [(log.clone(), written)];
+    let synced = match ended {
+        Ok(()) => sync(shard, &written).await,
+        Err(error) => Err(error),
+    };
+    match synced {
+        Ok(()) if shard.failed.borrow().is_none() => {
+            let [(log, written)] = written;
+            publish(shard, &log, written);
+            Round::Done
+        }
+        Ok(()) => Round::Failed,
+        Err(_) if log.running.borrow().deleted => Round::Done,
+        Err(error) if error.kind == DiskErrorKind::NoSpace => {
+            shard.note_full(error).await;
+            Round::NoSpace
+        }
+        Err(error) => {
+            shard.fail(error).await;
+            Round::Failed
+        }
+    }
+}
+
+/// Syncs the files, then the directories whose names are new, parents after children.
+async fn sync<E: Env>(
+    shard: &Rc<Shard<E>>,
+    written: &[(Rc<LogInner>, Written<<E as Disk>::File>)],
+) -> Result<(), DiskError> {
+    let files: Vec<<E as Disk>::File> = written
+        .iter()
+        .flat_map(|(_, done)| done.files.iter().cloned())
+        .collect();
+    if !files.is_empty() {
+        let synced: DiskResult<Vec<()>> = shard.env.sync_many(files).await.into_iter().collect();
+        synced?;
+    }
+    let mut new_directory = false;
+    for (log, done) in written.iter().filter(|(_, done)| done.new_name) {
+        if log.running.borrow().deleted {
+            continue;
+        }
+        let directory = shard.env.open_directory(&shard.log_directory(log)).await?;
+        directory.sync().await?;
+        new_directory |= !log.running.borrow().named;
+        debug_assert!(!done.marks.is_empty());
+    }
+    if new_directory {
+        let partitions = shard
+            .env
+            .open_directory(&layout::partitions(&shard.directory))
+            .await?;
+        partitions.sync().await?;
+        for (log, _) in written.iter().filter(|(_, done)| done.new_name) {
+            log.running.borrow_mut().named = true;
+        }
+    }
+    Ok(())
+}
+
+/// Everything is synced: says so in memory and in the journal.
+fn publish<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>, done: Written<<E as Disk>::File>) {
+    let mut state = log.state.borrow_mut();
+    let mut running = log.running.borrow_mut();
+    running.side = done.side;
+    running.copies = 0;
+    if running.deleted {
+        return;
+    }
+    for segment in done.marks {
+        let base_offset = segment.base_offset;
+        let entry = Entry::mark(log.id, segment.to_bytes());
+        shard.submit(Lane::Relief, entry, InFlight::Nothing);
+        state.mark(segment);
+        let side = running.side.as_ref();
+        if side.is_some_and(|side| side.base_offset() == base_offset) {
+            let entries = &done.new_digest_entries;
+            shard
+                .digests
+                .borrow_mut()
+                .extend(log.number, base_offset, entries);
+        } else {
+            // Its digest was ended, or is not what it was.
+            shard.digests.borrow_mut().remove(log.number, base_offset);
+        }
+    }
+    let end = state.flushed_end;
+    let mut kept = Vec::new();
+    running
+        .tail
+        .flushed(end, |base_offset, len| kept.push((base_offset, len)));
+    let more = running.tail.dirty_bytes() >= shard.options.flush_bytes;
+    if more && !running.flush_queued {
+        running.flush_queued = true;
+        shard.flush_queue.borrow_mut().push_back(log.clone());
+        shard.flush_bell.ring();
+    }
+    drop((state, running));
+    shard.keep(log, kept);
+}

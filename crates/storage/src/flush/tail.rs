@@ -1,0 +1,263 @@
+//! Writing one log's durable tail into its segment, and ending the segment before.
+
+use super::{Written, resume_side};
+use crate::layout::{self, FileKind};
+use crate::log::LogInner;
+use crate::segment::{Segment, SideMark};
+use crate::shard::Shard;
+use crate::side::SideWriter;
+use bytes::Bytes;
+use std::rc::Rc;
+use taffrail_env::disk::DiskResult;
+use taffrail_env::{Disk, DiskErrorKind, Env, File, OpenMode};
+use taffrail_record::Offset;
+use taffrail_record::batch::{BatchHeader, header_bytes};
+
+/// One round writes at most this much of one log (and at least one batch).
+const WRITE_MAX: usize = 8 << 20;
+/// The side files are synced after this much of the segment.
+const SIDE_SYNC_BYTES: u64 = 16 << 20;
+
+/// The first durable batches that are not in a segment, as far as they go into one.
+struct Run {
+    base_offset: Offset,
+    batches: Vec<Bytes>,
+    bytes: usize,
+    /// Space for them was reserved when they were admitted.
+    reserved: bool,
+}
+
+/// Writes; syncs nothing. `None` if there is nothing to write.
+pub(super) async fn write_out<E: Env>(
+    shard: &Rc<Shard<E>>,
+    log: &Rc<LogInner>,
+) -> DiskResult<Option<Written<<E as Disk>::File>>> {
+    let Some(run) = first_run(log) else {
+        return Ok(None);
+    };
+    log.prepare_directory(shard).await?;
+    let mut written = Written {
+        marks: Vec::new(),
+        files: Vec::new(),
+        new_name: false,
+        side: None,
+        new_digest_entries: Vec::new(),
+    };
+    let last = log.state.borrow().segments.last().cloned();
+    let mut segment = match last {
+        Some(last) if last.base_offset == run.base_offset && !last.sealed => last,
+        last => {
+            if let Some(last) = last.filter(|last| !last.sealed) {
+                end_segment(shard, log, last, true, &mut written).await?;
+            }
+            written.new_name = true;
+            Segment::new(log.id, run.base_offset)
+        }
+    };
+    let file = shard
+        .file(
+            log,
+            FileKind::Segment,
+            run.base_offset,
+            OpenMode::CreateOrOpen,
+        )
+        .await?;
+    if !run.reserved {
+        file.reserve(segment.length, run.bytes as u64).await?;
+    }
+    let mut side = take_side(shard, log, &segment).await?;
+    if let Err(error) = file.write_at(segment.length, run.batches.clone()).await {
+        if error.kind == DiskErrorKind::NoSpace {
+            give_back(shard, log, &segment).await?;
+        }
+        return Err(error);
+    }
+    written.files.push(file);
+    let index_interval = log.running.borrow().config.index_interval_bytes;
+    for batch in &run.batches {
+        let header = BatchHeader::parse(batch).expect("it was parsed on the way in");
+        let bytes = header_bytes(batch);
+        segment.extend(&header, bytes);
+        side.batch(
+            &header,
+            bytes,
+            index_interval,
+            shard.options.digest_interval_bytes,
+        );
+    }
+    let sync_side = segment.length - u64::from(side.synced.position) >= SIDE_SYNC_BYTES;
+    if sync_side {
+        side.settle();
+    }
+    written.new_digest_entries = side.take_entries();
+    if write_side(shard, log, &mut side, sync_side, &mut written).await? {
+        segment.side = side.synced;
+        written.side = Some(side);
+    }
+    written.marks.push(segment);
+    Ok(Some(written))
+}
+
+fn first_run(log: &LogInner) -> Option<Run> {
+    let running = log.running.borrow();
+    if running.deleted {
+        return None;
+    }
+    let base_offset = running.tail.dirty().next()?.segment;
+    let mut run = Run {
+        base_offset,
+        batches: Vec::new(),
+        bytes: 0,
+        reserved: false,
+    };
+    for batch in running.tail.dirty() {
+        let full = run.bytes > 0 && run.bytes + batch.bytes.len() > WRITE_MAX;
+        if batch.segment != base_offset || full {
+            break;
+        }
+        run.bytes += batch.bytes.len();
+        run.batches.push(batch.bytes.clone());
+    }
+    // A plan of this start covers all that it admitted; what was recovered has none.
+    let first = running.tail.dirty().next().map(|batch| batch.base_offset);
+    run.reserved = first >= running.reserved_from;
+    Some(run)
+}
+
+/// The writer of the side files, at the segment's mark.
+async fn take_side<E: Env>(
+    shard: &Rc<Shard<E>>,
+    log: &Rc<LogInner>,
+    segment: &Segment,
+) -> DiskResult<SideWriter> {
+    let running = log.running.borrow_mut().side.take();
+    match running {
+        Some(side)
+            if side.base_offset() == segment.base_offset
+                && u64::from(side.at().position) == segment.length =>
+        {
+            Ok(side)
+        }
+        _ => resume_side(shard, log, segment).await,
+    }
+}
+
+/// Writes the side files as far as they go; with `sync`, they are synced in this round. `false`: there was no room, and they will be made again.
+async fn write_side<E: Env>(
+    shard: &Rc<Shard<E>>,
+    log: &Rc<LogInner>,
+    side: &mut SideWriter,
+    sync: bool,
+    written: &mut Written<<E as Disk>::File>,
+) -> DiskResult<bool> {
+    let base = side.base_offset();
+    for write in side.take_writes() {
+        let file = shard
+            .file(log, write.kind, base, OpenMode::CreateOrOpen)
+            .await?;
+        match file.write_at(write.offset, vec![write.bytes]).await {
+            Ok(()) => {}
+            Err(error) if error.kind == DiskErrorKind::NoSpace => {
+                let key = (log.number, write.kind, base);
+                shard.files.borrow_mut().remove(&key);
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if sync {
+        let mark = side.mark();
+        for (kind, len) in side_lengths(&mark) {
+            if len > 0 {
+                written
+                    .files
+                    .push(shard.file(log, kind, base, OpenMode::CreateOrOpen).await?);
+                written.new_name = true;
+            }
+        }
+        side.synced = mark;
+    }
+    Ok(true)
+}
+
+pub(super) fn side_lengths(mark: &SideMark) -> [(FileKind, u32); 3] {
+    [
+        (FileKind::OffsetIndex, mark.index_len),
+        (FileKind::TimeIndex, mark.time_index_len),
+        (FileKind::Digest, mark.digest_len),
+    ]
+}
+
+/// Completes a segment's side files and cuts its file to what it holds; with `seal` for good.
+pub(super) async fn end_segment<E: Env>(
+    shard: &Rc<Shard<E>>,
+    log: &Rc<LogInner>,
+    mut segment: Segment,
+    seal: bool,
+    written: &mut Written<<E as Disk>::File>,
+) -> DiskResult<()> {
+    let mut side = take_side(shard, log, &segment).await?;
+    side.seal();
+    if write_side(shard, log, &mut side, true, written).await? {
+        segment.side = side.synced;
+    }
+    let file = shard
+        .file(
+            log,
+            FileKind::Segment,
+            segment.base_offset,
+            OpenMode::CreateOrOpen,
+        )
+        .await?;
+    file.truncate(segment.length).await?;
+    written.files.push(file);
+    segment.sealed = seal;
+    let snapshot = log.running.borrow_mut().snapshot.take();
+    if let Some((offset, bytes)) = snapshot
+        && offset == segment.end_offset
+    {
+        write_producer_snapshot(shard, log, offset, bytes).await?;
+    }
+    written.marks.push(segment);
+    Ok(())
+}
+
+/// Kafka's producer snapshot, for its tools. It is no part of recovery, so it is not waited for, and a full disk does without.
+pub(super) async fn write_producer_snapshot<E: Env>(
+    shard: &Rc<Shard<E>>,
+    log: &Rc<LogInner>,
+    offset: Offset,
+    bytes: Bytes,
+) -> DiskResult<()> {
+    let path = layout::log_file(
+        &shard.log_directory(log),
+        offset,
+        FileKind::ProducerSnapshot,
+    );
+    let file = shard.env.open(&path, OpenMode::CreateOrOpen).await?;
+    file.truncate(0).await?;
+    match file.write_at(0, vec![bytes]).await {
+        Err(error) if error.kind != DiskErrorKind::NoSpace => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A write found no room although it should have had some: the file goes back to its mark.
+async fn give_back<E: Env>(
+    shard: &Rc<Shard<E>>,
+    log: &Rc<LogInner>,
+    segment: &Segment,
+) -> DiskResult<()> {
+    let key = (log.number, FileKind::Segment, segment.base_offset);
+    shard.files.borrow_mut().remove(&key);
+    log.running.borrow_mut().reserved_from = Some(Offset::MAX);
+    let file = shard
+        .file(
+            log,
+            FileKind::Segment,
+            segment.base_offset,
+            OpenMode::ReadWrite,
+        )
+        .await?;
+    file.truncate(segment.length).await
+}

@@ -1,0 +1,350 @@
+//! What is done from time to time: retention, idle producers, and files whose time is over.
+//!
+//! A log's start moves durably before a file goes; a file's removal is durable before it is forgotten. What a
+//! crash interrupts is still on a list in the journal or the checkpoint, and is done again.
+
+use crate::Log;
+use crate::flush::{self, Round};
+use crate::journal::entry::Entry;
+use crate::layout::{self, FileKind};
+use crate::log::LogInner;
+use crate::retention::{self, Expiry};
+use crate::shard::{Removed, Shard};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+use taffrail_env::disk::DiskResult;
+use taffrail_env::{Directory, DiskErrorKind, Env, File, OpenMode};
+use taffrail_record::Offset;
+
+/// So much room must there be before a full disk counts as not full.
+const ROOM_MIN: u64 = 1 << 20;
+
+/// One look at everything.
+pub async fn run<E: Env>(shard: &Rc<Shard<E>>) {
+    look_for_room(shard).await;
+    let wall_ms = shard
+        .wall
+        .borrow_mut()
+        .look(shard.env.unix_ms(), shard.env.now());
+    let logs: Vec<Rc<LogInner>> = shard.logs.borrow().values().cloned().collect();
+    for inner in logs {
+        let log = Log {
+            shard: shard.clone(),
+            inner,
+        };
+        retain(&log, wall_ms).await;
+        if let Some(wall_ms) = wall_ms {
+            forget_producers(&log, wall_ms).await;
+        }
+        if shard.failed.borrow().is_some() || shard.closing.get() {
+            return;
+        }
+    }
+    let delay = shard.full.borrow().is_some().then_some(Duration::ZERO);
+    remove_old(shard, delay).await;
+    remove_deleted(shard, delay.is_some()).await;
+}
+
+async fn look_for_room<E: Env>(shard: &Rc<Shard<E>>) {
+    if shard.full.borrow().is_none() {
+        return;
+    }
+    match shard.env.space(&shard.directory).await {
+        Ok(space) if space.available >= ROOM_MIN => shard.note_room().await,
+        Ok(_) => {}
+        Err(error) => tracing::warn!("{error}"),
+    }
+}
+
+/// Applies retention to one log.
+async fn retain<E: Env>(log: &Log<E>, wall_ms: Option<i64>) {
+    let inner = &log.inner;
+    if inner.running.borrow().deleted || !inner.running.borrow().configured {
+        return;
+    }
+    if tail_is_old(inner, wall_ms) {
+        flush::flush_round(&log.shard, vec![inner.clone()]).await;
+    }
+    let Some(expiry) = expiry(inner, wall_ms) else {
+        return;
+    };
+    if expiry.seals_last {
+        if flush::seal_last(&log.shard, inner).await != Round::Done {
+            return;
+        }
+        let sealed = inner
+            .state
+            .borrow()
+            .segments
+            .last()
+            .is_some_and(|last| last.sealed);
+        if !sealed {
+            return;
+        }
+    }
+    match log.advance_log_start(expiry.start).await {
+        Ok(start) => tracing::debug!("log {} starts at {start} by retention", inner.id),
+        Err(error) => tracing::warn!("log {}: retention: {error}", inner.id),
+    }
+}
+
+fn expiry(inner: &LogInner, wall_ms: Option<i64>) -> Option<Expiry> {
+    let state = inner.state.borrow();
+    let running = inner.running.borrow();
+    retention::expired(
+        &running.config,
+        &state.segments,
+        (running.tail.dirty_bytes() + running.uncommitted) as u64,
+        running.high_watermark.min(state.flushed_end),
+        wall_ms,
+    )
+}
+
+/// What lies in the journal only, and is over its time, has to reach a segment before it can go.
+fn tail_is_old(inner: &LogInner, wall_ms: Option<i64>) -> bool {
+    let running = inner.running.borrow();
+    let newest = running.tail.dirty().map(|batch| batch.max_timestamp).max();
+    let (Some(newest), Some(wall_ms)) = (newest, wall_ms) else {
+        return false;
+    };
+    let config = &running.config;
+    config.cleanup_delete
+        && config.retention_ms >= 0
+        && newest >= 0
+        && wall_ms.saturating_sub(newest) > config.retention_ms
+}
+
+async fn forget_producers<E: Env>(log: &Log<E>, wall_ms: i64) {
+    let since = wall_ms.saturating_sub(log.shard.options.producer_expiry_ms);
+    let idle = log.inner.state.borrow().producers.has_idle(since);
+    if !idle || log.inner.running.borrow().deleted {
+        return;
+    }
+    let shard = log.shard.clone();
+    let forget = move |state: &mut crate::state::LogState| {
+        let before = state.producers.len();
+        state.producers.forget_idle(since);
+        let gone = before - state.producers.len();
+        shard.producers.set(shard.producers.get() - gone);
+    };
+    let entry = Entry::forget_producers(log.inner.id, since);
+    if let Err(error) = log.record(entry, forget).await {
+        tracing::warn!("log {}: forgetting producers: {error}", log.inner.id);
+    }
+}
+
+/// A log's deletion is durable.
+pub fn forget<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>) {
+    shard.logs.borrow_mut().remove(&log.id);
+    let delay = log.running.borrow().config.file_delete_delay_ms.max(0) as u64;
+    shard.removed.borrow_mut().push(Removed {
+        partition: log.id,
+        number: log.number,
+        due: shard.env.now() + Duration::from_millis(delay),
+    });
+    let producers = log.state.borrow().producers.len();
+    shard.producers.set(shard.producers.get() - producers);
+    let cached = log.running.borrow().tail.clean_bytes();
+    shard.cached_bytes.set(shard.cached_bytes.get() - cached);
+    log.running.borrow_mut().tail.clear();
+    shard.files.borrow_mut().remove_log(log.number, Offset::MAX);
+}
+
+/// Removes the directories of deleted logs that are due (all of them with `now`).
+pub async fn remove_deleted<E: Env>(shard: &Rc<Shard<E>>, now: bool) {
+    let due: Vec<Removed> = {
+        let removed = shard.removed.borrow();
+        let at = shard.env.now();
+        let due = removed.iter().filter(|removed| now || removed.due <= at);
+        due.copied().collect()
+    };
+    for removed in due {
+        if shard.failed.borrow().is_some() {
+            return;
+        }
+        let path = layout::log_directory(&shard.directory, removed.partition, removed.number);
+        match remove_directory(shard, &path).await {
+            Ok(()) => shard
+                .removed
+                .borrow_mut()
+                .retain(|kept| kept.number != removed.number),
+            // Somebody was still writing into it; next time.
+            Err(error) if error.kind == DiskErrorKind::NotEmpty => {}
+            Err(error) => {
+                shard.fail(error).await;
+                return;
+            }
+        }
+    }
+}
+
+async fn remove_directory<E: Env>(shard: &Rc<Shard<E>>, path: &Path) -> DiskResult<()> {
+    let entries = match shard.env.list(path).await {
+        Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        shard.env.remove_file(&path.join(&entry.name)).await?;
+    }
+    shard.env.remove_directory(path).await?;
+    let partitions = layout::partitions(&shard.directory);
+    shard.env.open_directory(&partitions).await?.sync().await
+}
+
+/// Removes the files of segments that have left their logs, after their delay (or `delay`, if given).
+async fn remove_old<E: Env>(shard: &Rc<Shard<E>>, delay: Option<Duration>) {
+    let logs: Vec<Rc<LogInner>> = shard.logs.borrow().values().cloned().collect();
+    for log in logs {
+        if log.state.borrow().removals.is_empty() || log.running.borrow().deleted {
+            continue;
+        }
+        let delay = delay.unwrap_or_else(|| {
+            let ms = log.running.borrow().config.file_delete_delay_ms.max(0);
+            Duration::from_millis(ms as u64)
+        });
+        let _turn = log.work.lock().await;
+        if shard.failed.borrow().is_some() {
+            return;
+        }
+        if let Err(error) = remove_segments(shard, &log, delay).await
+            && !log.running.borrow().deleted
+        {
+            shard.fail(error).await;
+            return;
+        }
+    }
+}
+
+/// [`remove_old`] with one delay for all.
+pub async fn remove_old_segments<E: Env>(shard: &Rc<Shard<E>>, delay: Duration) {
+    remove_old(shard, Some(delay)).await;
+}
+
+async fn remove_segments<E: Env>(
+    shard: &Rc<Shard<E>>,
+    log: &Rc<LogInner>,
+    delay: Duration,
+) -> DiskResult<()> {
+    let now = shard.env.now();
+    let removals = log.state.borrow().removals.clone();
+    let directory = shard.log_directory(log);
+    let mut gone = Vec::new();
+    for base in removals {
+        let due = log.running.borrow().removal_due.get(&base).copied();
+        match due {
+            Some(due) if due <= now || delay.is_zero() => {
+                remove_files(shard, &directory, base, ".deleted").await?;
+                gone.push(base);
+            }
+            Some(_) => {}
+            None if delay.is_zero() => {
+                remove_files(shard, &directory, base, "").await?;
+                gone.push(base);
+            }
+            None => {
+                rename_files(shard, &directory, base).await?;
+                log.running
+                    .borrow_mut()
+                    .removal_due
+                    .insert(base, now + delay);
+            }
+        }
+        shard.files.borrow_mut().remove_log(log.number, base);
+    }
+    if gone.is_empty() {
+        return Ok(());
+    }
+    shard.env.open_directory(&directory).await?.sync().await?;
+    log.state
+        .borrow_mut()
+        .removals
+        .retain(|base| !gone.contains(base));
+    log.running
+        .borrow_mut()
+        .removal_due
+        .retain(|base, _| !gone.contains(base));
+    Ok(())
+}
+
+/// A segment's own files; a machine's snapshot is not one of them.
+fn segment_kinds() -> impl Iterator<Item = FileKind> {
+    FileKind::ALL
+        .into_iter()
+        .filter(|kind| *kind != FileKind::State)
+}
+
+async fn remove_files<E: Env>(
+    shard: &Rc<Shard<E>>,
+    directory: &Path,
+    base: Offset,
+    suffix: &str,
+) -> DiskResult<()> {
+    for kind in segment_kinds() {
+        let path = layout::log_file(directory, base, kind);
+        match shard
+            .env
+            .remove_file(&layout::with_suffix(&path, suffix))
+            .await
+        {
+            Err(error) if error.kind == DiskErrorKind::NotFound => {}
+            removed => removed?,
+        }
+    }
+    Ok(())
+}
+
+async fn rename_files<E: Env>(
+    shard: &Rc<Shard<E>>,
+    directory: &Path,
+    base: Offset,
+) -> DiskResult<()> {
+    for kind in segment_kinds() {
+        let path = layout::log_file(directory, base, kind);
+        match shard
+            .env
+            .rename(&path, &layout::with_suffix(&path, ".deleted"))
+            .await
+        {
+            Err(error) if error.kind == DiskErrorKind::NotFound => {}
+            renamed => renamed?,
+        }
+    }
+    Ok(())
+}
+
+/// At a clean shutdown, Kafka's producer snapshot for the log's end; the one of the shutdown before goes.
+pub async fn write_last_snapshot<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>) {
+    let (end, bytes) = {
+        let state = log.state.borrow();
+        let touched = log.running.borrow().tidied;
+        if state.producers.len() == 0 || state.segments.is_empty() || !touched {
+            return;
+        }
+        (state.end_offset, state.producers.kafka_snapshot().freeze())
+    };
+    if let Err(error) = replace_snapshot(shard, log, end, bytes).await {
+        // For tools only: worth a line, not worth the shutdown.
+        tracing::warn!("log {}: producer snapshot: {error}", log.id);
+    }
+}
+
+async fn replace_snapshot<E: Env>(
+    shard: &Rc<Shard<E>>,
+    log: &Rc<LogInner>,
+    end: Offset,
+    bytes: bytes::Bytes,
+) -> DiskResult<()> {
+    let directory = shard.log_directory(log);
+    for entry in shard.env.list(&directory).await? {
+        if let Some((offset, FileKind::ProducerSnapshot)) = layout::parse_log_file(&entry.name) {
+            if !log.state.borrow().begins_at(offset) {
+                shard.env.remove_file(&directory.join(&entry.name)).await?;
+            }
+        }
+    }
+    let path = layout::log_file(&directory, end, FileKind::ProducerSnapshot);
+    let file = shard.env.open(&path, OpenMode::CreateOrOpen).await?;
+    file.truncate(0).await?;
+    file.write_at(0, vec![bytes]).await
+}

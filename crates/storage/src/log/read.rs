@@ -1,0 +1,399 @@
+//! Reading: the tail from memory, everything else from segments, verified before it is handed out.
+
+use super::{Log, LogInner, Read};
+use crate::ReadError;
+use crate::checksum::chain_next;
+use crate::digest::{DigestEntry, DigestKey};
+use crate::flush::{follow, note_corrupt, resume_side};
+use crate::layout::{self, FileKind};
+use crate::segment::Segment;
+use crate::side::SideWriter;
+use bytes::Bytes;
+use std::path::PathBuf;
+use std::rc::Rc;
+use taffrail_env::disk::{DiskResult, read_full};
+use taffrail_env::{DiskErrorKind, Env, File, OpenMode};
+use taffrail_record::Offset;
+use taffrail_record::batch::{BatchHeader, HEADER_LEN, split_batch, verify_crc};
+
+/// One read of a segment takes at most about this much.
+const SPAN_MAX: usize = 8 << 20;
+
+/// What was read of a log, before the offsets of the moment are put beside it.
+pub(super) struct Found {
+    pub batches: Vec<(BatchHeader, Bytes)>,
+    pub next_offset: Offset,
+}
+
+/// Bytes of a segment between two places whose chains are known.
+struct Chunk {
+    from: DigestEntry,
+    end: u64,
+    end_chain: u64,
+    end_offset: Offset,
+}
+
+impl<E: Env> Log<E> {
+    /// Whole batches below the high watermark; the first one contains `from`, or is the next there is. About `max_bytes`
+    /// at most; with `min_one` at least one batch if there is one, whatever its size.
+    pub async fn read(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        min_one: bool,
+    ) -> Result<Read, ReadError> {
+        let found = self.find(from, max_bytes, min_one).await?;
+        let bytes = found.batches.iter().map(|(_, batch)| batch.len()).sum();
+        Ok(Read {
+            batches: found.batches.into_iter().map(|(_, batch)| batch).collect(),
+            bytes,
+            next_offset: found.next_offset,
+            high_watermark: self.high_watermark(),
+            last_stable_offset: self.last_stable_offset(),
+            log_start_offset: self.log_start_offset(),
+        })
+    }
+
+    pub(super) async fn find(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        min_one: bool,
+    ) -> Result<Found, ReadError> {
+        loop {
+            let (start, high_watermark) = self.check_readable(from)?;
+            if let Some(found) = self.find_in_memory(from, high_watermark, max_bytes, min_one) {
+                return Ok(found);
+            }
+            let segment = self.segment_of(from)?;
+            match self.find_on_disk(&segment, from, max_bytes, min_one).await {
+                // Its segment went while it was being read: the log's start tells.
+                Err(ReadError::Disk(error))
+                    if error.kind == DiskErrorKind::NotFound && self.log_start_offset() > start =>
+                {
+                    continue;
+                }
+                found => return found,
+            }
+        }
+    }
+
+    /// `None` if memory does not hold `from`.
+    fn find_in_memory(
+        &self,
+        from: Offset,
+        high_watermark: Offset,
+        max_bytes: usize,
+        min_one: bool,
+    ) -> Option<Found> {
+        let mut found = Found {
+            batches: Vec::new(),
+            next_offset: from,
+        };
+        if from >= high_watermark {
+            return Some(found);
+        }
+        let running = self.inner.running.borrow();
+        if running.tail.first_offset().is_none_or(|first| from < first) {
+            return None;
+        }
+        let mut bytes = 0;
+        for batch in running.tail.from(from) {
+            let fits = bytes + batch.bytes.len() <= max_bytes;
+            let takes = fits || min_one && bytes == 0;
+            if batch.next_offset > high_watermark || !takes {
+                break;
+            }
+            bytes += batch.bytes.len();
+            let header = BatchHeader::parse(&batch.bytes).expect("it was parsed on the way in");
+            found.batches.push((header, batch.bytes.clone()));
+            found.next_offset = batch.next_offset;
+        }
+        Some(found)
+    }
+
+    /// The segment that holds `from`, or the next there is.
+    fn segment_of(&self, from: Offset) -> Result<Segment, ReadError> {
+        let state = self.inner.state.borrow();
+        let at = state
+            .segments
+            .partition_point(|segment| segment.end_offset <= from);
+        state.segments.get(at).cloned().ok_or(ReadError::Corrupt {
+            file: self.shard.log_directory(&self.inner),
+            position: 0,
+            what: format!("no segment holds offset {from}"),
+        })
+    }
+
+    async fn find_on_disk(
+        &self,
+        segment: &Segment,
+        from: Offset,
+        max_bytes: usize,
+        min_one: bool,
+    ) -> Result<Found, ReadError> {
+        let mut digest = self.digest(segment).await?;
+        let mut retried = false;
+        loop {
+            let chunk = chunk(segment, &digest, from, max_bytes);
+            let bytes = self.read_chunk(segment, &chunk).await?;
+            match verify(&chunk, &bytes) {
+                Ok(batches) => {
+                    return Ok(take_from(batches, from, max_bytes, min_one));
+                }
+                // Once more: it may have been the reading.
+                Err(_) if !retried => retried = true,
+                Err((position, what)) => {
+                    digest = self.settle_doubt(segment, position, &what).await?;
+                }
+            }
+        }
+    }
+
+    async fn read_chunk(&self, segment: &Segment, chunk: &Chunk) -> DiskResult<Bytes> {
+        let at = u64::from(chunk.from.position);
+        let len = (chunk.end - at) as usize;
+        let mut retried = false;
+        loop {
+            let file = self
+                .shard
+                .file(
+                    &self.inner,
+                    FileKind::Segment,
+                    segment.base_offset,
+                    OpenMode::ReadWrite,
+                )
+                .await?;
+            match read_full(&file, at, len).await {
+                Ok(bytes) => return Ok(bytes.freeze()),
+                Err(error) if retried => return Err(error),
+                Err(_) => retried = true,
+            }
+        }
+    }
+
+    /// The segment's digest, from memory, from its file, or made again.
+    pub(super) async fn digest(
+        &self,
+        segment: &Segment,
+    ) -> Result<Rc<Vec<DigestEntry>>, ReadError> {
+        let (number, base) = (self.inner.number, segment.base_offset);
+        if let Some(digest) = self.shard.digests.borrow_mut().get(number, base) {
+            return Ok(digest);
+        }
+        if !segment.sealed && u64::from(segment.side.position) < segment.length {
+            self.ensure_side(base).await?;
+        }
+        if let Some(digest) = self.load_digest(segment).await? {
+            let digest = Rc::new(digest);
+            let mut digests = self.shard.digests.borrow_mut();
+            digests.insert(number, base, digest.clone());
+            return Ok(digest);
+        }
+        self.settle_doubt(segment, 0, "its digest does not verify")
+            .await
+    }
+
+    /// After a start, the last segment's digest goes only as far as it was synced: completes it.
+    async fn ensure_side(&self, base: Offset) -> Result<(), ReadError> {
+        let _turn = self.inner.work.lock().await;
+        let last = self.inner.state.borrow().segments.last().cloned();
+        let Some(segment) = last.filter(|last| last.base_offset == base && !last.sealed) else {
+            return Ok(());
+        };
+        let known = self.inner.running.borrow().side.is_some();
+        if known || self.shard.failed.borrow().is_some() {
+            return Ok(());
+        }
+        let mut side = resume_side(&self.shard, &self.inner, &segment).await?;
+        side.take_entries();
+        for write in side.take_writes() {
+            let file = self
+                .shard
+                .file(&self.inner, write.kind, base, OpenMode::CreateOrOpen)
+                .await?;
+            if let Err(error) = file.write_at(write.offset, vec![write.bytes]).await {
+                if error.kind != DiskErrorKind::NoSpace {
+                    self.shard.fail(error.clone()).await;
+                }
+                return Err(error.into());
+            }
+        }
+        self.inner.running.borrow_mut().side = Some(side);
+        Ok(())
+    }
+
+    async fn load_digest(&self, segment: &Segment) -> DiskResult<Option<Vec<DigestEntry>>> {
+        let len = {
+            let running = self.inner.running.borrow();
+            let side = running
+                .side
+                .as_ref()
+                .filter(|side| side.base_offset() == segment.base_offset);
+            side.map_or(segment.side, SideWriter::mark).digest_len as usize
+        };
+        let key = DigestKey {
+            partition: self.inner.id,
+            base_offset: segment.base_offset,
+        };
+        if len == 0 {
+            // A short segment needs none; a long one whose digest found no room has to be read.
+            let short = segment.length <= SPAN_MAX as u64;
+            let first = DigestEntry::first(key.partition, key.base_offset);
+            return Ok(short.then(|| vec![first]));
+        }
+        let file = match self
+            .shard
+            .file(
+                &self.inner,
+                FileKind::Digest,
+                segment.base_offset,
+                OpenMode::ReadWrite,
+            )
+            .await
+        {
+            Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let bytes = read_full(&file, 0, len).await?;
+        if bytes.len() < len {
+            return Ok(None);
+        }
+        Ok(key.decode(&bytes))
+    }
+
+    /// Digest and segment do not agree. The mark says which of them is wrong: makes the digest again, or finds the segment corrupt.
+    async fn settle_doubt(
+        &self,
+        segment: &Segment,
+        position: u64,
+        what: &str,
+    ) -> Result<Rc<Vec<DigestEntry>>, ReadError> {
+        let base = segment.base_offset;
+        let known = self.inner.running.borrow().corrupt.get(&base).cloned();
+        if known.is_none() {
+            let mut side = SideWriter::new(self.inner.id, base);
+            match follow(&self.shard, &self.inner, segment, &mut side).await? {
+                Ok(()) => {
+                    let mut digest = vec![DigestEntry::first(self.inner.id, base)];
+                    digest.extend(side.take_entries());
+                    let digest = Rc::new(digest);
+                    let mut digests = self.shard.digests.borrow_mut();
+                    let had = digests.get(self.inner.number, base);
+                    digests.insert(self.inner.number, base, digest.clone());
+                    // The same digest as before: then a record's own checksum is what is wrong.
+                    if had.as_deref().is_none_or(|had| *had != *digest) {
+                        return Ok(digest);
+                    }
+                }
+                Err(found) => {
+                    note_corrupt(&self.shard, &self.inner, segment, &found);
+                }
+            }
+        }
+        note_corrupt(&self.shard, &self.inner, segment, what);
+        Err(ReadError::Corrupt {
+            file: self.segment_path(base),
+            position,
+            what: what.into(),
+        })
+    }
+
+    fn segment_path(&self, base: Offset) -> PathBuf {
+        layout::log_file(
+            &self.shard.log_directory(&self.inner),
+            base,
+            FileKind::Segment,
+        )
+    }
+}
+
+/// What to read so that `from` and about `max_bytes` are in it, between two known places.
+fn chunk(segment: &Segment, digest: &[DigestEntry], from: Offset, max_bytes: usize) -> Chunk {
+    let low = digest
+        .partition_point(|entry| entry.offset <= from)
+        .saturating_sub(1);
+    let wanted = u64::from(digest[low].position) + max_bytes.clamp(1, SPAN_MAX) as u64;
+    // An entry behind this segment's mark belongs to what was written since.
+    let high = digest[low + 1..]
+        .iter()
+        .find(|entry| u64::from(entry.position) >= wanted)
+        .filter(|entry| u64::from(entry.position) < segment.length);
+    match high {
+        Some(entry) => Chunk {
+            from: digest[low],
+            end: u64::from(entry.position),
+            end_chain: entry.chain,
+            end_offset: entry.offset,
+        },
+        None => Chunk {
+            from: digest[low],
+            end: segment.length,
+            end_chain: segment.chain,
+            end_offset: segment.end_offset,
+        },
+    }
+}
+
+/// Checks every batch of a chunk, and that they are exactly those that belong there.
+fn verify(chunk: &Chunk, bytes: &Bytes) -> Result<Vec<(BatchHeader, Bytes)>, (u64, String)> {
+    let mut batches = Vec::new();
+    let (mut at, mut chain, mut offset) = (0, chunk.from.chain, chunk.from.offset);
+    let wrong = |at: usize, what: String| (u64::from(chunk.from.position) + at as u64, what);
+    while at < bytes.len() {
+        let (header, batch) =
+            split_batch(&bytes[at..]).map_err(|error| wrong(at, format!("{error:?}")))?;
+        if header.base_offset < offset {
+            let what = format!("offset {} where {offset} is next", header.base_offset);
+            return Err(wrong(at, what));
+        }
+        verify_crc(batch).map_err(|error| wrong(at, format!("{error:?}")))?;
+        let header_bytes = batch
+            .first_chunk::<HEADER_LEN>()
+            .expect("a batch has a header");
+        chain = chain_next(chain, header_bytes);
+        offset = header.next_offset();
+        let end = at + batch.len();
+        batches.push((header, bytes.slice(at..end)));
+        at = end;
+    }
+    let whole = at as u64 + u64::from(chunk.from.position) == chunk.end;
+    if !whole || chain != chunk.end_chain || offset > chunk.end_offset {
+        let what = "its batches are not those that were synced".to_string();
+        return Err(wrong(at, what));
+    }
+    Ok(batches)
+}
+
+fn take_from(
+    batches: Vec<(BatchHeader, Bytes)>,
+    from: Offset,
+    max_bytes: usize,
+    min_one: bool,
+) -> Found {
+    let mut found = Found {
+        batches: Vec::new(),
+        next_offset: from,
+    };
+    let mut bytes = 0;
+    for (header, batch) in batches {
+        if header.next_offset() <= from {
+            continue;
+        }
+        let fits = bytes + batch.len() <= max_bytes;
+        if !(fits || min_one && bytes == 0) {
+            break;
+        }
+        bytes += batch.len();
+        found.next_offset = header.next_offset();
+        found.batches.push((header, batch));
+    }
+    found
+}
+
+impl LogInner {
+    /// Segments that do not verify.
+    pub fn corrupt_segments(&self) -> usize {
+        self.running.borrow().corrupt.len()
+    }
+}

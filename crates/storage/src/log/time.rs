@@ -1,0 +1,144 @@
+//! Offsets by timestamp: segments and digests narrow the search down, the records decide.
+
+use super::Log;
+use crate::ReadError;
+use std::ops::ControlFlow;
+use taffrail_env::Env;
+use taffrail_record::batch::BatchHeader;
+use taffrail_record::batch::for_each_record;
+use taffrail_record::compression::DecompressLimit;
+use taffrail_record::{LeaderEpoch, Offset};
+
+/// How much is read at once while searching.
+const SEARCH_BYTES: usize = 1 << 20;
+/// A batch that claims to be larger than this uncompressed is taken as a whole.
+const RECORDS_MAX: DecompressLimit = DecompressLimit {
+    output_bytes_max: 128 << 20,
+};
+
+/// Offsets in which something is looked for.
+type Range = (Offset, Offset);
+
+impl<E: Env> Log<E> {
+    /// The first record with a timestamp at or after `timestamp`: its timestamp, offset and epoch.
+    pub async fn offset_for_timestamp(
+        &self,
+        timestamp: i64,
+    ) -> Result<Option<(i64, Offset, LeaderEpoch)>, ReadError> {
+        for range in self.ranges_with(timestamp).await? {
+            let (mut at, end) = range;
+            while at < end.min(self.high_watermark()) {
+                at = at.max(self.log_start_offset());
+                let found = self.find(at, SEARCH_BYTES, true).await?;
+                for (header, batch) in &found.batches {
+                    if header.max_timestamp < timestamp {
+                        continue;
+                    }
+                    if let Some((time, offset)) = first_at(header, batch, at, timestamp) {
+                        return Ok(Some((time, offset, header.partition_leader_epoch)));
+                    }
+                }
+                if found.next_offset <= at {
+                    break;
+                }
+                at = found.next_offset;
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first record with the largest timestamp.
+    pub async fn max_timestamp(&self) -> Result<Option<(i64, Offset)>, ReadError> {
+        let start = self.log_start_offset();
+        let mut best: Option<(i64, Offset)> = None;
+        let mut consider = |timestamp: i64, offset: Offset| {
+            if timestamp >= 0 && best.is_none_or(|(largest, _)| timestamp > largest) {
+                best = Some((timestamp, offset));
+            }
+        };
+        let segments = self.inner.state.borrow().segments.clone();
+        for segment in segments.iter().filter(|segment| segment.end_offset > start) {
+            if segment.max_timestamp_offset >= start {
+                consider(segment.max_timestamp, segment.max_timestamp_offset);
+                continue;
+            }
+            // The record that had it is below the log's start.
+            let mut at = start;
+            while at < segment.end_offset {
+                let found = self.find(at, SEARCH_BYTES, true).await?;
+                if found.next_offset <= at {
+                    break;
+                }
+                for (header, _) in &found.batches {
+                    consider(header.max_timestamp, header.last_offset());
+                }
+                at = found.next_offset;
+            }
+        }
+        let high_watermark = self.high_watermark();
+        for batch in self.inner.running.borrow().tail.iter() {
+            if batch.next_offset > start && batch.next_offset <= high_watermark {
+                consider(batch.max_timestamp, batch.next_offset - 1);
+            }
+        }
+        let Some((timestamp, last_offset)) = best else {
+            return Ok(None);
+        };
+        let found = self.find(last_offset, 0, true).await?;
+        Ok(found.batches.first().map(|(header, batch)| {
+            first_at(header, batch, start, timestamp).unwrap_or((timestamp, last_offset))
+        }))
+    }
+
+    /// Where batches with this timestamp or a later one may be, in order.
+    async fn ranges_with(&self, timestamp: i64) -> Result<Vec<Range>, ReadError> {
+        let start = self.log_start_offset();
+        let segments = self.inner.state.borrow().segments.clone();
+        let mut ranges = Vec::new();
+        for segment in segments {
+            if segment.end_offset <= start || segment.max_timestamp < timestamp {
+                continue;
+            }
+            let digest = self.digest(&segment).await?;
+            let reached = digest.partition_point(|entry| entry.max_timestamp < timestamp);
+            let from = digest[reached.saturating_sub(1)].offset;
+            ranges.push((from.max(start), segment.end_offset));
+        }
+        let flushed = self.inner.state.borrow().flushed_end;
+        let running = self.inner.running.borrow();
+        let first = running
+            .tail
+            .from(flushed.max(start))
+            .find(|batch| batch.max_timestamp >= timestamp);
+        if let Some(first) = first {
+            ranges.push((first.base_offset.max(start), running.high_watermark));
+        }
+        Ok(ranges)
+    }
+}
+
+/// The first record of a batch, from offset `from` on, that is not before `timestamp`.
+fn first_at(
+    header: &BatchHeader,
+    batch: &[u8],
+    from: Offset,
+    timestamp: i64,
+) -> Option<(i64, Offset)> {
+    let mut first = None;
+    let walked = for_each_record(batch, RECORDS_MAX, |header, record| {
+        let (time, offset) = (
+            header.record_timestamp(&record),
+            header.record_offset(&record),
+        );
+        if time >= timestamp && offset >= from {
+            first = Some((time, offset));
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    });
+    match walked {
+        Ok(()) => first,
+        // Admitted unread, and not readable: the batch as a whole is all that can be named.
+        Err(_) => Some((header.max_timestamp, header.base_offset.max(from))),
+    }
+}

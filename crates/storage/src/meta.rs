@@ -1,0 +1,171 @@
+//! `taffrail.meta`: who the directory is, its start number, and whether it was stopped cleanly.
+//!
+//! Two slots written in place in turns: a start on a full disk needs no room, and a torn write leaves the
+//! other slot.
+
+use crate::OpenError;
+use crate::checksum::crc64;
+use crate::cursor::Cursor;
+use crate::journal::{Joint, Place};
+use crate::layout::{self, FORMAT_VERSION};
+use bytes::{BufMut, Bytes, BytesMut};
+use std::path::Path;
+use taffrail_env::disk::{DiskResult, read_full};
+use taffrail_env::{Directory, Disk, DiskErrorKind, Env, File, OpenMode};
+
+const MAGIC: &[u8; 8] = b"TAFFMETA";
+const SLOT: usize = 4096;
+const SLOT_LEN: usize = 128;
+const CLEAN: u32 = 1;
+const COMPLETE: u32 = 2;
+
+/// What a slot says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meta {
+    pub counter: u64,
+    pub directory_id: [u8; 16],
+    pub cluster_id: [u8; 16],
+    pub start_number: u64,
+    /// After a clean stop: where the journal ends, and which checkpoint holds.
+    pub clean: Option<(Joint, u64)>,
+    /// Journal and checkpoint exist.
+    pub complete: bool,
+    pub journal_file_bytes: u64,
+    pub journal_files: u32,
+}
+
+impl Meta {
+    pub fn encode(&self) -> Bytes {
+        let (joint, generation) = self.clean.unwrap_or_default();
+        let flags =
+            if self.clean.is_some() { CLEAN } else { 0 } | if self.complete { COMPLETE } else { 0 };
+        let mut slot = BytesMut::with_capacity(SLOT);
+        slot.put_slice(MAGIC);
+        slot.put_u32_le(FORMAT_VERSION);
+        slot.put_u32_le(flags);
+        slot.put_u64_le(self.counter);
+        slot.put_slice(&self.directory_id);
+        slot.put_slice(&self.cluster_id);
+        slot.put_u64_le(self.start_number);
+        slot.put_u64_le(joint.place.file);
+        slot.put_u64_le(joint.place.offset);
+        slot.put_u64_le(joint.sequence);
+        slot.put_u64_le(joint.checksum);
+        slot.put_u64_le(generation);
+        slot.put_u64_le(self.journal_file_bytes);
+        slot.put_u32_le(self.journal_files);
+        slot.put_u32_le(0);
+        let checksum = crc64(&slot);
+        slot.put_u64_le(checksum);
+        slot.resize(SLOT, 0);
+        slot.freeze()
+    }
+
+    /// `None` if the slot does not verify.
+    pub fn decode(slot: &[u8]) -> Option<Meta> {
+        let mut cursor = Cursor::new(slot);
+        if &cursor.array::<8>()? != MAGIC || cursor.u32()? != FORMAT_VERSION {
+            return None;
+        }
+        let flags = cursor.u32()?;
+        let mut meta = Meta {
+            counter: cursor.u64()?,
+            directory_id: cursor.array()?,
+            cluster_id: cursor.array()?,
+            start_number: cursor.u64()?,
+            clean: None,
+            complete: flags & COMPLETE != 0,
+            journal_file_bytes: 0,
+            journal_files: 0,
+        };
+        let place = Place {
+            file: cursor.u64()?,
+            offset: cursor.u64()?,
+        };
+        let (sequence, checksum) = (cursor.u64()?, cursor.u64()?);
+        let generation = cursor.u64()?;
+        let joint = Joint {
+            place,
+            sequence,
+            checksum,
+        };
+        meta.clean = (flags & CLEAN != 0).then_some((joint, generation));
+        meta.journal_file_bytes = cursor.u64()?;
+        meta.journal_files = cursor.u32()?;
+        cursor.u32()?;
+        (cursor.u64()? == crc64(&slot[..SLOT_LEN - 8])).then_some(meta)
+    }
+
+    /// The version that a slot claims, if it claims to be one.
+    fn version(slot: &[u8]) -> Option<u32> {
+        let mut cursor = Cursor::new(slot);
+        (&cursor.array::<8>()? == MAGIC).then(|| cursor.u32())?
+    }
+}
+
+/// What is found in the place of the file.
+pub async fn read<E: Env>(env: &E, directory: &Path) -> Result<Option<Meta>, OpenError> {
+    let path = layout::meta(directory);
+    let file = match env.open(&path, OpenMode::Read).await {
+        Ok(file) => file,
+        Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let bytes = read_full(&file, 0, 2 * SLOT).await?;
+    let slots: Vec<&[u8]> = bytes.chunks(SLOT).collect();
+    if let Some(meta) = slots
+        .iter()
+        .filter_map(|slot| Meta::decode(slot))
+        .max_by_key(|meta| meta.counter)
+    {
+        return Ok(Some(meta));
+    }
+    let versions: Vec<u32> = slots
+        .iter()
+        .filter_map(|slot| Meta::version(slot))
+        .collect();
+    match versions.iter().find(|version| **version != FORMAT_VERSION) {
+        Some(found) => Err(OpenError::OtherVersion {
+            path: directory.into(),
+            found: *found,
+            supported: FORMAT_VERSION,
+        }),
+        None => Err(OpenError::Damaged {
+            file: path,
+            offset: 0,
+            what: "neither slot verifies".into(),
+        }),
+    }
+}
+
+/// Makes the file; durable, name and all, when this returns.
+pub async fn create<E: Env>(
+    env: &E,
+    directory: &Path,
+    parent: &<E as Disk>::Directory,
+    meta: &Meta,
+) -> DiskResult<()> {
+    let new = directory.join(layout::META_NEW);
+    let file = env.open(&new, OpenMode::CreateOrOpen).await?;
+    file.truncate(0).await?;
+    // Both slots are written, so that later writes in place change no metadata.
+    file.write_at(0, vec![meta.encode(), meta.encode()]).await?;
+    file.sync().await?;
+    env.rename(&new, &layout::meta(directory)).await?;
+    parent.sync().await
+}
+
+/// Writes the next slot in place; durable when this returns.
+pub async fn update<E: Env>(env: &E, directory: &Path, meta: &Meta) -> DiskResult<()> {
+    let file = env
+        .open(&layout::meta(directory), OpenMode::ReadWrite)
+        .await?;
+    let slot = meta.counter % 2 * SLOT as u64;
+    let write = file.write_at(slot, vec![meta.encode()]);
+    let sync = file.sync();
+    write.await?;
+    sync.await
+}
+
+#[cfg(test)]
+mod tests;

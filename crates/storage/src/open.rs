@@ -1,0 +1,497 @@
+//! Opening a data directory: whose it is, what was durable, and who serves it from now on.
+//!
+//! May be killed at any await: everything that is written here is either a slot in turn, or the very bytes that
+//! stand there already.
+
+use crate::checkpoint::{self, Checkpoint, Section};
+use crate::journal::file::{self, FileHeader, JournalFile};
+use crate::journal::keeper::Keeper;
+use crate::journal::messages::WriterSenders;
+use crate::journal::scan::{self, ScanEnd};
+use crate::journal::writer::{Files, Journal, Live, Writer, payload_max};
+use crate::journal::{BLOCK, Joint, Place};
+use crate::layout;
+use crate::logs::{Identity, Opened, RecoverySummary, ShardPart, shard_of};
+use crate::meta::{self, Meta};
+use crate::replay::{Replay, Replayed};
+use crate::signal::Signal;
+use crate::{OpenError, Options};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use taffrail_env::disk::{DiskResult, EntryKind};
+use taffrail_env::mailbox::{self, Receiver, Sender};
+use taffrail_env::{Directory, Disk, DiskErrorKind, Env, File};
+
+/// Messages that may wait in each mailbox.
+const MAILBOX: usize = 1024;
+/// The journal takes at most this part of a small file system.
+const SHARE_OF_DISK: u64 = 8;
+/// The smallest journal file.
+const JOURNAL_FILE_MIN: u64 = 256 << 10;
+const FIRST_FILE: u64 = 1;
+
+type DiskFile<E> = <E as Disk>::File;
+
+/// Opens a data directory, makes it if it is absent or empty, recovers what is in it. Call it on shard 0: the
+/// journal's tasks are spawned there.
+pub async fn open<E: Env>(
+    env: &E,
+    directory: &Path,
+    options: Options,
+    shards: usize,
+) -> Result<Opened, OpenError> {
+    let lock = take(env, directory).await?;
+    let found = match meta::read(env, directory).await? {
+        Some(meta) => meta,
+        None => {
+            refuse_foreign(env, directory).await?;
+            let meta = new_meta(env, directory, &options).await?;
+            meta::create(env, directory, &lock, &meta).await?;
+            meta
+        }
+    };
+    let fresh = !found.complete;
+    let mut meta = found;
+    if fresh {
+        make(env, directory, &lock, &mut meta).await?;
+    }
+    let recovered = recover(env, directory, &meta).await?;
+    let identity = Identity {
+        directory_id: meta.directory_id,
+        cluster_id: meta.cluster_id,
+        start_number: meta.start_number + 1,
+        clean: meta.clean.is_some() || fresh,
+        fresh,
+    };
+    meta.start_number += 1;
+    meta.counter += 1;
+    meta.clean = None;
+    meta::update(env, directory, &meta).await?;
+    Ok(start(
+        env, directory, options, shards, lock, meta, identity, recovered,
+    ))
+}
+
+/// Opens the directory itself, or makes it, and takes its lock.
+async fn take<E: Env>(env: &E, directory: &Path) -> Result<<E as Disk>::Directory, OpenError> {
+    let opened = match env.open_directory(directory).await {
+        Err(error) if error.kind == DiskErrorKind::NotFound => {
+            env.create_directory(directory).await?;
+            if let Some(parent) = directory.parent() {
+                let parent = if parent.as_os_str().is_empty() {
+                    Path::new(".")
+                } else {
+                    parent
+                };
+                env.open_directory(parent).await?.sync().await?;
+            }
+            env.open_directory(directory).await?
+        }
+        opened => opened?,
+    };
+    match opened.lock().await {
+        Err(error) if error.kind == DiskErrorKind::Locked => Err(OpenError::Locked {
+            path: directory.into(),
+        }),
+        locked => Ok(locked.map(|()| opened)?),
+    }
+}
+
+/// A directory without our file must be empty.
+async fn refuse_foreign<E: Env>(env: &E, directory: &Path) -> Result<(), OpenError> {
+    let entries = env.list(directory).await?;
+    let foreign = entries
+        .into_iter()
+        .find(|entry| entry.name != layout::LOST_AND_FOUND && entry.name != layout::META_NEW);
+    match foreign {
+        Some(entry) => Err(OpenError::OtherProgram {
+            path: directory.into(),
+            found: entry.name,
+        }),
+        None => Ok(()),
+    }
+}
+
+async fn new_meta<E: Env>(env: &E, directory: &Path, options: &Options) -> Result<Meta, OpenError> {
+    let space = env.space(directory).await?;
+    let wanted = options.journal_file_bytes.next_multiple_of(BLOCK);
+    let mut files = options.journal_files.max(3);
+    let mut file_bytes = wanted;
+    let share = space.total / SHARE_OF_DISK;
+    if wanted * u64::from(files) > share {
+        files = files.min(4);
+        file_bytes = wanted
+            .min(share / u64::from(files) / BLOCK * BLOCK)
+            .max(JOURNAL_FILE_MIN.min(wanted));
+    }
+    // Two files to begin with, and as much again to begin to work.
+    if space.available < 4 * file_bytes {
+        return Err(OpenError::NoSpace {
+            path: directory.into(),
+            needed: 4 * file_bytes,
+            available: space.available,
+        });
+    }
+    let id = |label| {
+        let mut id = [0; 16];
+        env.fill(label, &mut id);
+        id
+    };
+    Ok(Meta {
+        counter: 0,
+        directory_id: id("directory id"),
+        cluster_id: id("cluster id"),
+        start_number: 0,
+        clean: None,
+        complete: false,
+        journal_file_bytes: file_bytes,
+        journal_files: files,
+    })
+}
+
+/// Makes the journal's first files and an empty checkpoint. What an interrupted first start left is made anew.
+async fn make<E: Env>(
+    env: &E,
+    directory: &Path,
+    root: &<E as Disk>::Directory,
+    meta: &mut Meta,
+) -> Result<(), OpenError> {
+    for name in [layout::JOURNAL, layout::CHECKPOINT, layout::PARTITIONS] {
+        match env.create_directory(&directory.join(name)).await {
+            Err(error) if error.kind == DiskErrorKind::AlreadyExists => {}
+            created => created?,
+        }
+    }
+    let header = |sequence| FileHeader {
+        directory_id: meta.directory_id,
+        sequence,
+        nonce: env.random_u64("journal nonce"),
+        len: meta.journal_file_bytes,
+    };
+    file::create(env, directory, 0, header(FIRST_FILE)).await?;
+    file::create(env, directory, 1, header(0)).await?;
+    let replay = Joint {
+        place: Place {
+            file: FIRST_FILE,
+            offset: BLOCK,
+        },
+        ..Joint::default()
+    };
+    let sections: [Section; 0] = [];
+    for generation in [0, 1] {
+        let pieces = checkpoint::encode(&meta.directory_id, generation, &replay, 1, &sections);
+        let written =
+            checkpoint::write(env, directory, &meta.directory_id, generation, pieces).await;
+        written.map_err(|error| match error {
+            checkpoint::WriteError::NoSpace(error) | checkpoint::WriteError::Disk(error) => {
+                OpenError::Disk(error)
+            }
+            checkpoint::WriteError::NotReadBack(path) => OpenError::Damaged {
+                file: path,
+                offset: 0,
+                what: "it does not read back as it was written".into(),
+            },
+        })?;
+    }
+    for name in [layout::JOURNAL, layout::CHECKPOINT] {
+        let made = env.open_directory(&directory.join(name)).await?;
+        made.sync().await?;
+    }
+    root.sync().await?;
+    meta.complete = true;
+    meta.counter += 1;
+    meta::update(env, directory, meta).await?;
+    Ok(())
+}
+
+/// What recovery found.
+struct Recovered<F> {
+    replayed: Replayed,
+    end: ScanEnd,
+    generation: u64,
+    live: VecDeque<Live<F>>,
+    next: Option<JournalFile<F>>,
+    free: Vec<JournalFile<F>>,
+    missing: Vec<u32>,
+}
+
+async fn recover<E: Env>(
+    env: &E,
+    directory: &Path,
+    meta: &Meta,
+) -> Result<Recovered<DiskFile<E>>, OpenError> {
+    let checkpoint = checkpoint::read(env, directory, &meta.directory_id).await?;
+    let Some(checkpoint) = checkpoint else {
+        return Err(OpenError::Damaged {
+            file: directory.join(layout::CHECKPOINT),
+            offset: 0,
+            what: "no checkpoint verifies".into(),
+        });
+    };
+    if let Some((_, generation)) = meta.clean
+        && generation != checkpoint.generation
+    {
+        return Err(OpenError::Damaged {
+            file: layout::checkpoint_file(directory, generation),
+            offset: 0,
+            what: format!("checkpoint {generation} of the last clean stop does not verify"),
+        });
+    }
+    let journal = directory.join(layout::JOURNAL);
+    let (mut used, unused, missing) = find_files(env, directory, meta, &journal).await?;
+    let from = checkpoint.replay.place.file;
+    let mut free = unused;
+    while used.first().is_some_and(|file| file.sequence < from) {
+        free.push(used.remove(0));
+    }
+    if used.first().is_none_or(|file| file.sequence != from) {
+        return Err(OpenError::Damaged {
+            file: journal,
+            offset: 0,
+            what: format!(
+                "checkpoint {} needs journal file {from}, which is not there",
+                checkpoint.generation
+            ),
+        });
+    }
+    let generation = checkpoint.generation;
+    let start = checkpoint.replay;
+    let (replayed, end) = replay(&used, meta, checkpoint, start, &journal).await?;
+    secure_last_group(&used, meta, &end).await?;
+    let mut live: VecDeque<Live<DiskFile<E>>> = VecDeque::new();
+    let mut next = None;
+    for (at, file) in used.into_iter().enumerate() {
+        match end.begins.get(at) {
+            Some(begin) => live.push_back(Live {
+                file,
+                begin: *begin,
+            }),
+            None if file.sequence == end.joint.place.file + 1 => next = Some(file),
+            None => free.push(file),
+        }
+    }
+    Ok(Recovered {
+        replayed,
+        end,
+        generation,
+        live,
+        next,
+        free,
+        missing,
+    })
+}
+
+type Found<F> = (Vec<JournalFile<F>>, Vec<JournalFile<F>>, Vec<u32>);
+
+/// The journal's files: those with a life, in order; those without; the numbers of those that are to be made.
+async fn find_files<E: Env>(
+    env: &E,
+    directory: &Path,
+    meta: &Meta,
+    journal: &Path,
+) -> Result<Found<DiskFile<E>>, OpenError> {
+    let entries = env.list(journal).await?;
+    let there: Vec<u32> = entries
+        .iter()
+        .filter(|entry| entry.kind == EntryKind::File)
+        .filter_map(|entry| layout::journal_index(&entry.name))
+        .collect();
+    let len = meta.journal_file_bytes;
+    let (mut used, mut unused) = (Vec::new(), Vec::new());
+    let mut missing: Vec<u32> = (0..meta.journal_files)
+        .filter(|index| !there.contains(index))
+        .collect();
+    for index in there {
+        let (file, header) = file::open(env, directory, index, &meta.directory_id, len).await?;
+        match header {
+            Some(header) => {
+                let file = JournalFile {
+                    file,
+                    sequence: header.sequence,
+                    nonce: header.nonce,
+                };
+                if header.sequence == 0 {
+                    unused.push(file);
+                } else {
+                    used.push(file);
+                }
+            }
+            // It was being made, and holds nothing; or it was in use, and its header is gone.
+            None if scan::holds_groups(&file, len).await? => {
+                return Err(OpenError::Damaged {
+                    file: layout::journal_file(directory, index),
+                    offset: 0,
+                    what: "a journal file without a header holds groups".into(),
+                });
+            }
+            None => missing.push(index),
+        }
+    }
+    used.sort_by_key(|file| file.sequence);
+    missing.sort_unstable_by(|a, b| b.cmp(a));
+    Ok((used, unused, missing))
+}
+
+async fn replay<F: File>(
+    files: &[JournalFile<F>],
+    meta: &Meta,
+    checkpoint: Checkpoint,
+    start: Joint,
+    journal: &Path,
+) -> Result<(Replayed, ScanEnd), OpenError> {
+    let mut replay = Replay::new(checkpoint);
+    let mut fold = |place: Place, entries: Vec<_>| {
+        entries
+            .into_iter()
+            .try_for_each(|entry| replay.entry(place, entry))
+    };
+    let end = scan::scan(files, meta.journal_file_bytes, start, &mut fold).await?;
+    let damaged = |offset, what| OpenError::Damaged {
+        file: journal.into(),
+        offset,
+        what,
+    };
+    if let Some((clean, _)) = meta.clean
+        && clean != end.joint
+    {
+        let what = format!(
+            "the journal ends at group {}, but the last clean stop ended it at group {}",
+            end.joint.sequence, clean.sequence
+        );
+        return Err(damaged(end.joint.place.offset, what));
+    }
+    let replayed = replay
+        .finish()
+        .map_err(|what| damaged(end.joint.place.offset, what))?;
+    Ok((replayed, end))
+}
+
+/// The last group may stand in the page cache only, or in a page whose sync failed. It is written again,
+/// the same bytes, and synced, before anybody builds on it.
+async fn secure_last_group<F: File>(
+    files: &[JournalFile<F>],
+    meta: &Meta,
+    end: &ScanEnd,
+) -> DiskResult<()> {
+    let Some(last) = &end.last_group else {
+        return Ok(());
+    };
+    if meta.clean.is_some() {
+        return Ok(());
+    }
+    let file = files
+        .iter()
+        .find(|file| file.sequence == last.place.file)
+        .expect("the last group was read from one of these files");
+    let write = file
+        .file
+        .write_at(last.place.offset, vec![last.bytes.clone()]);
+    let sync = file.file.sync();
+    write.await?;
+    sync.await
+}
+
+/// Spawns the journal's tasks and deals the logs out to the shards.
+#[allow(clippy::too_many_arguments)]
+fn start<E: Env>(
+    env: &E,
+    directory: &Path,
+    options: Options,
+    shards: usize,
+    lock: <E as Disk>::Directory,
+    meta: Meta,
+    identity: Identity,
+    recovered: Recovered<DiskFile<E>>,
+) -> Opened {
+    let end = recovered.end;
+    let replayed = recovered.replayed;
+    let tail_bytes = replayed
+        .logs
+        .iter()
+        .flat_map(|log| &log.tail)
+        .map(|entry| entry.batch.len() as u64);
+    let recovery = RecoverySummary {
+        journal_bytes_read: end.bytes_read,
+        groups: end.groups,
+        logs: replayed.logs.len(),
+        tail_bytes: tail_bytes.sum(),
+        torn_tail: end.torn,
+    };
+    let journal = Rc::new(Journal {
+        files: RefCell::new(Files {
+            live: recovered.live,
+            next: recovered.next,
+            free: recovered.free,
+            joint: end.joint,
+            failed: None,
+            closed: false,
+        }),
+        file_len: meta.journal_file_bytes,
+        writer_bell: Signal::default(),
+        keeper_bell: Signal::default(),
+    });
+    let payload_max = payload_max(meta.journal_file_bytes);
+    let (ordinary, ordinary_mail) = mailbox::bounded(MAILBOX);
+    let (relief, relief_mail) = mailbox::bounded(MAILBOX);
+    let (keeper, keeper_mail) = mailbox::bounded(MAILBOX);
+    let (to_shards, mails): (Vec<Sender<_>>, Vec<Receiver<_>>) =
+        (0..shards).map(|_| mailbox::bounded(MAILBOX)).unzip();
+    let writer = Writer::new(
+        journal.clone(),
+        [ordinary_mail, relief_mail],
+        to_shards.clone(),
+        options.group_bytes_max,
+    );
+    env.spawn(writer.run());
+    let keep = Keeper {
+        env: env.clone(),
+        directory: directory.into(),
+        lock,
+        meta,
+        options: options.clone(),
+        journal,
+        mail: keeper_mail,
+        shards: to_shards,
+        generation: recovered.generation,
+        closed: (0..shards).map(|_| None).collect(),
+        missing: recovered.missing,
+    };
+    env.spawn(keep.run());
+    let mut parts: Vec<ShardPart> = mails
+        .into_iter()
+        .enumerate()
+        .map(|(index, mail)| ShardPart {
+            index,
+            shards,
+            options: options.clone(),
+            directory: PathBuf::from(directory),
+            identity,
+            payload_max,
+            writer: WriterSenders {
+                ordinary: ordinary.clone(),
+                relief: relief.clone(),
+            },
+            keeper: keeper.clone(),
+            mail,
+            logs: Vec::new(),
+            deleted: Vec::new(),
+            next_log_number: replayed.next_log_number,
+            as_of: end.joint.place,
+        })
+        .collect();
+    for log in replayed.logs {
+        parts[shard_of(log.state.partition, shards)].logs.push(log);
+    }
+    for (partition, number) in replayed.deleted {
+        parts[shard_of(partition, shards)]
+            .deleted
+            .push((partition, number));
+    }
+    Opened {
+        identity,
+        shards: parts,
+        recovery,
+    }
+}

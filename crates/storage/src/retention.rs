@@ -1,0 +1,78 @@
+//! What may go, and a wall clock that one jump does not deceive. Pure.
+
+use crate::LogConfig;
+use crate::segment::Segment;
+use taffrail_env::Instant;
+use taffrail_record::Offset;
+
+/// Wall and monotonic time may differ by this much between two looks, and no more.
+const TOLERANCE_MS: i64 = 60_000;
+
+/// Believes the wall clock only while it moves as the monotonic clock does. A step is believed at the second
+/// look that agrees with it, so that a clock that jumps and comes back deletes nothing.
+#[derive(Default)]
+pub struct WallClock {
+    last: Option<(i64, Instant)>,
+}
+
+impl WallClock {
+    /// The wall time to go by, or `None` at a look that does not agree with the one before.
+    pub fn look(&mut self, unix_ms: i64, now: Instant) -> Option<i64> {
+        let (before_ms, before) = self.last.replace((unix_ms, now))?;
+        let elapsed = now.saturating_since(before).as_millis() as i64;
+        let step = unix_ms.saturating_sub(before_ms.saturating_add(elapsed));
+        (step.abs() <= TOLERANCE_MS).then_some(unix_ms)
+    }
+}
+
+/// What retention asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expiry {
+    /// The log's start moves here.
+    pub start: Offset,
+    /// The last segment goes, too, and has to be sealed before.
+    pub seals_last: bool,
+}
+
+/// Which of a log's oldest segments are over their time or size. `tail_bytes` is what is not in segments; only a log without any can
+/// lose its last segment to age. Only whole segments below the high watermark go.
+pub fn expired(
+    config: &LogConfig,
+    segments: &[Segment],
+    tail_bytes: u64,
+    high_watermark: Offset,
+    wall_ms: Option<i64>,
+) -> Option<Expiry> {
+    if !config.cleanup_delete {
+        return None;
+    }
+    let mut size: u64 = segments.iter().map(|segment| segment.length).sum::<u64>() + tail_bytes;
+    let mut expiry = None;
+    for (at, segment) in segments.iter().enumerate() {
+        let last = at + 1 == segments.len();
+        if segment.end_offset > high_watermark {
+            break;
+        }
+        let active = last && !segment.sealed;
+        let oversize = config.retention_bytes >= 0
+            && size.saturating_sub(segment.length) >= config.retention_bytes as u64;
+        let age = wall_ms.map(|now| now.saturating_sub(segment.max_timestamp));
+        let too_old = config.retention_ms >= 0
+            && segment.max_timestamp >= 0
+            && age.is_some_and(|age| age > config.retention_ms);
+        // Size never takes the segment that is being filled; age does, if nothing is on its way into it.
+        let goes = oversize && !active || too_old && (!active || tail_bytes == 0);
+        if !goes {
+            break;
+        }
+        size -= segment.length;
+        expiry = Some(Expiry {
+            start: segment.end_offset,
+            seals_last: active,
+        });
+    }
+    expiry
+}
+
+#[cfg(test)]
+mod tests;
