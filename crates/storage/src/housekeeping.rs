@@ -337,10 +337,10 @@ async fn replace_snapshot<E: Env>(
 ) -> DiskResult<()> {
     let directory = shard.log_directory(log);
     for entry in shard.env.list(&directory).await? {
-        if let Some((offset, FileKind::ProducerSnapshot)) = layout::parse_log_file(&entry.name) {
-            if !log.state.borrow().begins_at(offset) {
-                shard.env.remove_file(&directory.join(&entry.name)).await?;
-            }
+        if let Some((offset, FileKind::ProducerSnapshot)) = layout::parse_log_file(&entry.name)
+            && !log.state.borrow().begins_at(offset)
+        {
+            shard.env.remove_file(&directory.join(&entry.name)).await?;
         }
     }
     let path = layout::log_file(&directory, end, FileKind::ProducerSnapshot);
