@@ -12,8 +12,8 @@ use std::task::Waker;
 /// What the kernel does at an event.
 pub(crate) enum Event {
     Timer(TimerKey),
-    /// The first operation of a file handle's queue ends.
-    Disk(Rc<crate::disk::Handle>),
+    /// The first operation of a file handle's queue ends, if it is still the one with this ticket.
+    Disk(Rc<crate::disk::Handle>, u64),
     /// The first packet of one direction of a connection arrives.
     Packet(Rc<crate::net::Pair>, usize),
     Call(Box<dyn FnOnce(&World)>),

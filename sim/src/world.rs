@@ -430,7 +430,7 @@ impl World {
                     waker.wake();
                 }
             }
-            Event::Disk(handle) => handle.finish_first(self),
+            Event::Disk(handle, ticket) => handle.finish_first(self, ticket),
             Event::Packet(pair, direction) => self.network.arrive(self, &pair, direction),
             Event::Call(call) => call(self),
         }

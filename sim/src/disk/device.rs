@@ -52,6 +52,9 @@ pub(super) const SYNC: Tail = Tail(&[
     (5_000, 10_000_000, 200_000_000),
 ]);
 
+/// However slow the device, no operation takes longer than a stall.
+const SLOW_NANOS_MAX: u64 = 60_000_000_000;
+
 /// A metadata operation on its way: runs it; the flag says whether somebody is left to hear of it.
 type Call = Box<dyn FnOnce(&World, bool)>;
 
@@ -100,7 +103,7 @@ impl Device {
     pub fn delay(&self, world: &World, tail: Tail) -> u64 {
         let mut delay = world.decisions().tail(self.latency, tail);
         if self.slow.get() > 1 {
-            delay = delay.saturating_mul(self.slow.get());
+            delay = delay.saturating_mul(self.slow.get()).min(SLOW_NANOS_MAX);
             world.faults().count_met(FaultKind::DiskSlow);
         }
         let now = world.nanos();
@@ -177,6 +180,15 @@ impl Device {
             }
         };
         self.calls.borrow_mut().insert(id, Box::new(call));
+        let table = match operation {
+            DiskOperation::SyncDirectory => SYNC,
+            _ => METADATA,
+        };
+        self.end_call_after(world, id, self.delay(world, table));
+        waiting
+    }
+
+    fn end_call_after(self: &Rc<Self>, world: &World, id: u64, delay: u64) {
         let device = self.clone();
         let end = move |world: &World| {
             let call = device.calls.borrow_mut().remove(&id);
@@ -184,12 +196,21 @@ impl Device {
                 call(world, true);
             }
         };
-        let table = match operation {
-            DiskOperation::SyncDirectory => SYNC,
-            _ => METADATA,
-        };
-        world.after(self.delay(world, table), Event::Call(Box::new(end)));
-        waiting
+        world.after(delay, Event::Call(Box::new(end)));
+    }
+
+    /// The device is whole and quick again: what it was busy with ends now.
+    pub fn heal(self: &Rc<Self>, world: &World) {
+        self.slow.set(1);
+        self.stalled_until.set(0);
+        self.files.borrow_mut().read_only = false;
+        for handle in self.busy.borrow().values() {
+            handle.hurry(world);
+        }
+        let calls: Vec<u64> = self.calls.borrow().keys().copied().collect();
+        for id in calls {
+            self.end_call_after(world, id, 0);
+        }
     }
 
     fn metadata<T>(

@@ -113,6 +113,8 @@ pub(crate) struct Handle {
     queue: RefCell<VecDeque<Work>>,
     /// What a sync that has begun will make durable.
     sync_moment: Cell<u64>,
+    /// Counts the begun operations; an event with an old ticket is void.
+    ticket: Cell<u64>,
 }
 
 impl Handle {
@@ -134,6 +136,7 @@ impl Handle {
             closed: Cell::new(false),
             queue: RefCell::new(VecDeque::new()),
             sync_moment: Cell::new(0),
+            ticket: Cell::new(0),
         })
     }
 
@@ -173,11 +176,26 @@ impl Handle {
             self.sync_moment.set(moment);
         }
         let delay = self.device.delay(world, work.latency());
-        world.after(delay, Event::Disk(self.clone()));
+        self.end_after(world, delay);
+    }
+
+    /// The operation that has begun ends after so long, whatever was said before.
+    fn end_after(self: &Rc<Self>, world: &World, delay: u64) {
+        let ticket = self.ticket.get() + 1;
+        self.ticket.set(ticket);
+        world.after(delay, Event::Disk(self.clone(), ticket));
+    }
+
+    /// The device is quick again: what it was busy with ends now.
+    pub fn hurry(self: &Rc<Self>, world: &World) {
+        self.end_after(world, 0);
     }
 
     /// The first operation of the queue takes effect and is answered.
-    pub fn finish_first(self: &Rc<Self>, world: &World) {
+    pub fn finish_first(self: &Rc<Self>, world: &World, ticket: u64) {
+        if ticket != self.ticket.get() {
+            return;
+        }
         let Some(work) = self.queue.borrow_mut().pop_front() else {
             return;
         };

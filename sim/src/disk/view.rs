@@ -75,11 +75,9 @@ impl DiskView {
         self.device.stalled_until.set(self.world.nanos() + nanos);
     }
 
-    /// Ends slowness, stall and read-only mount.
+    /// Ends slowness, stall and read-only mount; operations that were caught in them end now.
     pub fn heal(&self) {
-        self.set_slow(1);
-        self.set_read_only(false);
-        self.device.stalled_until.set(0);
+        self.device.heal(&self.world);
     }
 
     /// Flips a bit on the platter. `hidden`: the cache still shows the old one, until it is dropped.
