@@ -1,5 +1,6 @@
 //! Properties of the whole ground, shown by small programs that run in it.
 
+mod conformance;
 mod death;
 mod determinism;
 mod network;

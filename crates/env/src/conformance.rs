@@ -34,6 +34,8 @@ pub struct Ground {
     pub directory: PathBuf,
     /// A host of this node, to listen on at any free port.
     pub host: String,
+    /// More bytes than the network holds between two ends of a connection.
+    pub more_than_fits: usize,
 }
 
 /// A future of this shard.

@@ -10,6 +10,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use taffrail_env::conformance::{self, Ground};
 use taffrail_os::Os;
 
+/// Linux lets a socket's buffers grow to 4 MiB for what is sent, and in its newest versions to 32 MiB for
+/// what is received.
+const MORE_THAN_FITS: usize = 64 << 20;
+
 /// A directory that is removed in the end.
 struct Scratch(PathBuf);
 
@@ -27,6 +31,7 @@ impl Scratch {
         Ground {
             directory: self.0.clone(),
             host: "127.0.0.1".to_owned(),
+            more_than_fits: MORE_THAN_FITS,
         }
     }
 }

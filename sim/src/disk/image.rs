@@ -142,6 +142,9 @@ impl Image {
     }
 
     pub fn write_zeros(&mut self, offset: usize, len: usize) {
+        if len == 0 {
+            return;
+        }
         self.begin_write(offset..offset + len, Fate::Sound);
         self.cache[offset..offset + len].fill(0);
     }

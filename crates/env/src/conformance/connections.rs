@@ -7,8 +7,6 @@ use crate::net::{Connection, Listener, Net, NetErrorKind};
 use bytes::{Bytes, BytesMut};
 use std::pin::pin;
 
-/// More than any network between two ends holds.
-const MORE_THAN_FITS: usize = 64 << 20;
 const PIECE: usize = 1 << 16;
 
 /// Two ends: the one that connected, and the one that accepted.
@@ -48,6 +46,10 @@ pub(super) async fn read_exactly<C: Connection>(connection: &C, len: usize) -> V
         assert!(read > 0, "the stream ended after {} bytes", buffer.len());
     }
     buffer.to_vec()
+}
+
+fn pieces_that_do_not_fit(ground: &Ground) -> usize {
+    ground.more_than_fits.div_ceil(PIECE)
 }
 
 /// Numbers as text, so that anything lost, doubled or moved shows.
@@ -119,7 +121,7 @@ pub(super) async fn an_own_close_ends_pending_reads_and_writes<E: Env>(env: E, g
     let (mut early, mut late) = (BytesMut::new(), BytesMut::new());
     {
         let mut read = pin!(a.read(&mut early, 1));
-        let mut write = pin!(a.write(vec![piece; MORE_THAN_FITS / PIECE]));
+        let mut write = pin!(a.write(vec![piece; pieces_that_do_not_fit(&ground)]));
         starts_to_wait(read.as_mut()).await;
         still_waits(&env, write.as_mut()).await;
         a.clone().close();
@@ -161,13 +163,13 @@ pub(super) async fn writes_to_a_peer_that_is_gone_fail_in_the_end<E: Env>(env: E
 
 pub(super) async fn a_writer_stalls_while_the_peer_does_not_read<E: Env>(env: E, ground: Ground) {
     let (a, b) = pair(&env, &ground).await;
-    let pieces: Vec<Bytes> = (0..MORE_THAN_FITS / PIECE)
+    let pieces: Vec<Bytes> = (0..pieces_that_do_not_fit(&ground))
         .map(|number| Bytes::from(vec![(number % 251) as u8; PIECE]))
         .collect();
     let mut write = pin!(a.write(pieces));
     still_waits(&env, write.as_mut()).await;
     let read = async {
-        for number in 0..MORE_THAN_FITS / PIECE {
+        for number in 0..pieces_that_do_not_fit(&ground) {
             let piece = read_exactly(&b, PIECE).await;
             assert!(piece.iter().all(|byte| usize::from(*byte) == number % 251));
         }
