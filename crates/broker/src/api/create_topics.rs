@@ -60,6 +60,7 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: CreateTopicsRequest<
         Ok(created) => CreatableTopicResult {
             name: topic.name,
             topic_id: created.topic_id.0,
+            error_message: None,
             num_partitions: created.partitions as i32,
             replication_factor: 1,
             configs: Some(created.configs.iter().map(describe).collect()),
