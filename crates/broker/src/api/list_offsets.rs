@@ -23,6 +23,9 @@ const EARLIEST_PENDING_UPLOAD: i64 = -6;
 /// Reads up to the last stable offset.
 const READ_COMMITTED: i8 = 1;
 
+/// Leader epochs are answered from this version on.
+const LEADER_EPOCHS_SINCE: i16 = 4;
+
 /// Stands for a record that there is not.
 const NOWHERE: Found = Found {
     timestamp: NO_TIMESTAMP,
@@ -46,7 +49,11 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: ListOffsetsRequest<'
                 error_code: code(error),
                 timestamp: found.timestamp,
                 offset: found.offset,
-                leader_epoch: found.leader_epoch,
+                leader_epoch: if call.version >= LEADER_EPOCHS_SINCE {
+                    found.leader_epoch
+                } else {
+                    NO_LEADER_EPOCH
+                },
             });
         }
         topics.push(ListOffsetsTopicResponse {
