@@ -428,6 +428,7 @@ fn refusal(error: &AppendError) -> Refused {
     let code = match error {
         AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
         AppendError::ProducerFenced { .. } => ErrorCode::InvalidProducerEpoch,
+        AppendError::NotOneBatch => ErrorCode::InvalidRecord,
         AppendError::TooLarge { .. } => ErrorCode::MessageTooLarge,
         AppendError::Deleted => ErrorCode::UnknownTopicOrPartition,
         AppendError::Closed => ErrorCode::NotLeaderOrFollower,
