@@ -11,6 +11,7 @@
 //! [`Coordinator::next_deadline`]. The driver appends, waits and answers.
 
 mod coordinator;
+mod driver;
 mod rebalance;
 mod record;
 mod request;
@@ -25,12 +26,13 @@ use std::time::Duration;
 use taffrail_env::Instant;
 
 pub use coordinator::{Coordinator, Effects, GroupDescription, GroupListing, MemberDescription};
+pub(crate) use driver::Groups;
 pub use record::{Record, RecordError};
 pub use request::{
     CommitOffset, CommitRequest, GroupError, HeartbeatRequest, JoinRefused, JoinReply, JoinRequest,
     Joined, JoinedMember, LeaveRequest, LeavingMember, Protocol, SyncReply, SyncRequest, Synced,
 };
-pub use serving::{Batch, Release, Serving};
+pub use serving::{Abandoned, Batch, Release, Serving};
 pub use state::GroupState;
 pub use stored::{CommittedOffset, ExpiryRule, StoreRequest, Stored, StoredGroup, StoredMember};
 
@@ -67,8 +69,8 @@ pub struct GroupConfig {
     pub groups_max: usize,
     /// The largest that all members' metadata and assignments of one group may be together, in bytes.
     pub group_bytes_max: usize,
-    /// The most that the records of one partition's groups and offsets may take, in bytes.
-    pub stored_bytes_max: usize,
+    /// The most that all groups and offsets of a node may take in memory, in bytes, roughly.
+    pub bytes_max: usize,
 }
 
 impl Default for GroupConfig {
@@ -84,7 +86,7 @@ impl Default for GroupConfig {
             offsets_retention_check: Duration::from_secs(600),
             groups_max: 10_000,
             group_bytes_max: 1 << 20,
-            stored_bytes_max: 64 << 20,
+            bytes_max: 64 << 20,
         }
     }
 }

@@ -20,6 +20,7 @@ mod groups;
 mod offsets;
 
 pub use groups::{GroupDescription, GroupListing, MemberDescription};
+pub(super) use offsets::OffsetAnswers;
 
 /// What a step wants done, in this order: append `records` as one batch; once the log is committed up to
 /// there, hand out the replies. Replies without records wait for what was appended before them: they were
@@ -61,6 +62,10 @@ pub struct Coordinator<J, S> {
     groups: BTreeMap<String, Group<J, S>>,
     timers: Timers<TimerKey>,
     next_expiry_check: Instant,
+    /// What the groups take beside what is durable.
+    soft_bytes: usize,
+    /// What other coordinators of the node take.
+    bytes_elsewhere: usize,
 }
 
 impl<J, S> Coordinator<J, S> {
@@ -78,6 +83,7 @@ impl<J, S> Coordinator<J, S> {
         let groups: BTreeMap<String, Group<J, S>> = loaded
             .map(|(id, group)| (id.to_string(), Group::from_stored(id, group)))
             .collect();
+        let soft_bytes = groups.values().map(Group::bytes).sum();
         let next_expiry_check = now.at + config.offsets_retention_check;
         let mut coordinator = Coordinator {
             config,
@@ -85,6 +91,8 @@ impl<J, S> Coordinator<J, S> {
             groups,
             timers: Timers::new(),
             next_expiry_check,
+            soft_bytes,
+            bytes_elsewhere: 0,
         };
         let ids: Vec<String> = coordinator.groups.keys().cloned().collect();
         for group_id in ids {
@@ -104,6 +112,23 @@ impl<J, S> Coordinator<J, S> {
     /// The settings changed.
     pub fn set_config(&mut self, config: GroupConfig) {
         self.config = config;
+    }
+
+    /// What all of it takes, roughly, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.soft_bytes + self.stored.bytes()
+    }
+
+    /// How much of what the node has for groups is taken by other coordinators.
+    pub fn set_bytes_elsewhere(&mut self, bytes: usize) {
+        self.bytes_elsewhere = bytes;
+    }
+
+    /// How much more all of it may take.
+    fn room(&self) -> usize {
+        self.config
+            .bytes_max
+            .saturating_sub(self.bytes_elsewhere + self.bytes())
     }
 
     /// What is durable, or will be once all records handed out are.
@@ -164,8 +189,9 @@ impl<J, S> Coordinator<J, S> {
             }
             self.groups.insert(group_id.clone(), Group::new(&group_id));
         }
+        let room = self.room();
         self.step(now, &group_id, effects, |group, step| {
-            group.join(step, request, caller)
+            group.join(step, room, request, caller)
         });
     }
 
@@ -268,7 +294,9 @@ impl<J, S> Coordinator<J, S> {
             timers: &mut self.timers,
             effects,
         };
+        let bytes_before = group.bytes();
         let result = run(group, &mut step);
+        self.soft_bytes = self.soft_bytes + group.bytes() - bytes_before;
         let unused = group.state == GroupState::Empty && group.pending.is_empty();
         if unused && self.stored.group(group_id).is_none() {
             self.groups.remove(group_id);
@@ -278,13 +306,19 @@ impl<J, S> Coordinator<J, S> {
 }
 
 impl<J, S> Group<J, S> {
-    fn join(&mut self, step: &mut Step<'_, J, S>, mut request: JoinRequest, caller: J) {
+    fn join(
+        &mut self,
+        step: &mut Step<'_, J, S>,
+        room: usize,
+        mut request: JoinRequest,
+        caller: J,
+    ) {
         // Slices of a frame would keep the frame.
         for protocol in &mut request.protocols {
             protocol.metadata = bytes::Bytes::copy_from_slice(&protocol.metadata);
         }
         let member_id = request.member_id.clone();
-        if !self.accepts(step.config, &request) {
+        if !self.accepts(step.config, room, &request) {
             if self.state == GroupState::PreparingRebalance {
                 self.remove_member(step, &member_id, GroupError::GroupFull);
                 self.complete_if_all_joined(step);
@@ -307,7 +341,7 @@ impl<J, S> Group<J, S> {
 
     /// Whether there is room for whoever joins. Members of the last generation compete for it too, so that
     /// a group above its maximal size shrinks.
-    fn accepts(&self, config: &GroupConfig, request: &JoinRequest) -> bool {
+    fn accepts(&self, config: &GroupConfig, room: usize, request: &JoinRequest) -> bool {
         let present = self.members.get(&request.member_id);
         let has_room = match self.state {
             GroupState::Empty => true,
@@ -319,15 +353,14 @@ impl<J, S> Group<J, S> {
                 present.is_some() || self.members.len() < config.members_max
             }
         };
-        let metadata: usize = request
-            .protocols
-            .iter()
-            .map(|protocol| protocol.name.len() + protocol.metadata.len())
-            .sum();
-        let others = self.bytes() - present.map_or(0, |member| member.bytes());
+        let protocols = request.protocols.iter();
+        let metadata = protocols.map(|protocol| protocol.name.len() + protocol.metadata.len());
+        let metadata: usize = metadata.sum();
+        let before = present.map_or(0, |member| member.bytes());
         let is_given_out = self.pending.contains(&request.member_id);
         has_room
-            && others + metadata <= config.group_bytes_max
+            && self.bytes() - before + metadata <= config.group_bytes_max
+            && metadata <= room + before
             && (present.is_some() || is_given_out || self.pending.len() < config.members_max)
     }
 

@@ -123,6 +123,7 @@ impl<J, S> Group<J, S> {
             joining: Some(caller),
             syncing: None,
         };
+        self.member_bytes += member.bytes();
         self.members.insert(member_id, member);
         self.rebalance_or_complete(step);
     }
@@ -138,7 +139,9 @@ impl<J, S> Group<J, S> {
         let Some(member) = self.members.get_mut(member_id) else {
             return;
         };
+        self.member_bytes -= member.bytes();
         member.protocols = request.protocols;
+        self.member_bytes += member.bytes();
         member.rebalance_timeout_ms = request.rebalance_timeout_ms;
         member.session_timeout_ms = request.session_timeout_ms;
         if let Some(given_up) = member.joining.replace(caller) {
@@ -157,6 +160,7 @@ impl<J, S> Group<J, S> {
         let Some(member) = self.members.remove(member_id) else {
             return;
         };
+        self.member_bytes -= member.bytes();
         step.timers.cancel(&self.session_key(member_id));
         if let Some(caller) = member.joining {
             // Without an id, so that a client that is still there joins as a new member.
@@ -209,7 +213,9 @@ impl<J, S> Group<J, S> {
             self.instances
                 .insert(instance_id.clone(), new_id.to_string());
         }
+        self.member_bytes -= member.bytes();
         member.member_id = new_id.to_string();
+        self.member_bytes += member.bytes();
         self.members.insert(new_id.to_string(), member);
         self.restart_session(step, new_id);
     }

@@ -39,6 +39,14 @@ pub struct Batch {
     pub records: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
+/// Whoever waits for something that will not be.
+#[derive(Debug)]
+pub struct Abandoned<J, S, W> {
+    pub joining: Vec<J>,
+    pub syncing: Vec<S>,
+    pub waiting: Vec<W>,
+}
+
 /// A coordinator with what it has not said yet. `W` names those who wait for a commit.
 #[derive(Debug)]
 pub struct Serving<J, S, W> {
@@ -198,9 +206,26 @@ impl<J, S, W> Serving<J, S, W> {
     }
 
     /// Everybody who waits, for replies or parked, now that this is thrown away. Their outcome is unknown.
-    pub fn abandon(self) -> (Vec<Release<J, S, W>>, Vec<J>, Vec<S>) {
-        let (joining, syncing) = self.coordinator.into_parked();
-        (self.withheld.abandon().collect(), joining, syncing)
+    pub fn abandon(self) -> Abandoned<J, S, W> {
+        let (mut joining, mut syncing) = self.coordinator.into_parked();
+        let mut waiting = Vec::new();
+        for release in self.withheld.abandon() {
+            match release {
+                Release::Join(caller, _) => joining.push(caller),
+                Release::Sync(caller, _) => syncing.push(caller),
+                Release::Committed(waiter) => waiting.push(waiter),
+            }
+        }
+        Abandoned {
+            joining,
+            syncing,
+            waiting,
+        }
+    }
+
+    /// Where the log will end once everything the coordinator knows has committed.
+    pub fn log_end(&self) -> Position {
+        self.log_end
     }
 }
 

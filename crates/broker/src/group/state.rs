@@ -9,6 +9,9 @@ use super::request::{GroupError, JoinedMember, Protocol};
 use super::stored::{ExpiryRule, StoredGroup, StoredMember};
 use super::{CONSUMER_PROTOCOL_TYPE, subscription};
 
+/// What a member takes beside its own bytes, roughly.
+const MEMBER_OVERHEAD: usize = 256;
+
 /// Where a group is in its life. A group that is gone has no state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum GroupState {
@@ -67,12 +70,11 @@ impl<J, S> Member<J, S> {
         Duration::from_millis(self.session_timeout_ms.max(0) as u64)
     }
 
+    /// What the member takes, roughly, in bytes. Its assignment is counted in the group's record.
     pub(super) fn bytes(&self) -> usize {
-        let protocols = self
-            .protocols
-            .iter()
-            .map(|protocol| protocol.name.len() + protocol.metadata.len());
-        protocols.sum::<usize>() + self.member_id.len() + self.assignment.len()
+        let protocols = self.protocols.iter();
+        let protocols = protocols.map(|protocol| protocol.name.len() + protocol.metadata.len());
+        MEMBER_OVERHEAD + self.member_id.len() * 2 + protocols.sum::<usize>()
     }
 
     fn from_stored(stored: &StoredMember, protocol: Option<&str>) -> Member<J, S> {
@@ -125,6 +127,8 @@ pub(super) struct Group<J, S> {
     pub initial_delay: Option<InitialDelay>,
     /// A member joined since the initial delay was last extended.
     pub new_member_added: bool,
+    /// What all members take.
+    pub member_bytes: usize,
     /// The topics of the present generation, if all members' subscriptions can be read.
     pub subscribed: Option<BTreeSet<String>>,
 }
@@ -146,6 +150,7 @@ impl<J, S> Group<J, S> {
             pending_sync: BTreeSet::new(),
             initial_delay: None,
             new_member_added: false,
+            member_bytes: 0,
             subscribed: None,
         }
     }
@@ -175,6 +180,7 @@ impl<J, S> Group<J, S> {
         group.leader = stored.leader.clone();
         group.state_since_ms = Some(stored.state_since_ms).filter(|ms| *ms >= 0);
         group.subscribed = group.subscriptions();
+        group.member_bytes = group.members.values().map(Member::bytes).sum();
         group
     }
 
@@ -355,7 +361,8 @@ impl<J, S> Group<J, S> {
         }
     }
 
+    /// What all members take, and the ids that were given out, roughly, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.members.values().map(Member::bytes).sum()
+        self.member_bytes + self.pending.len() * MEMBER_OVERHEAD
     }
 }

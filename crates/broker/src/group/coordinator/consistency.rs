@@ -14,6 +14,13 @@ impl<J, S> Coordinator<J, S> {
                 .and_then(|()| check_members(group))
                 .map_err(wrong)?;
         }
+        let soft_bytes: usize = self.groups.values().map(Group::bytes).sum();
+        if soft_bytes != self.soft_bytes {
+            return Err(format!(
+                "groups take {soft_bytes} bytes, and {} are counted",
+                self.soft_bytes
+            ));
+        }
         let with_record = self
             .stored
             .group_ids()
@@ -45,6 +52,15 @@ fn check_members<J, S>(group: &Group<J, S>) -> Result<(), &'static str> {
         }
         None if !group.members.is_empty() => return Err("has no leader"),
         _ => {}
+    }
+    if group.member_bytes
+        != group
+            .members
+            .values()
+            .map(|member| member.bytes())
+            .sum::<usize>()
+    {
+        return Err("its size is counted wrongly");
     }
     if group.state != GroupState::PreparingRebalance && group.joining_count() > 0 {
         return Err("a JoinGroup is parked");

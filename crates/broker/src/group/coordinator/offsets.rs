@@ -35,10 +35,7 @@ impl<J, S> Coordinator<J, S> {
         if is_new && self.stored.group_ids().count() >= self.config.groups_max {
             return Err(GroupError::StateTooLarge);
         }
-        let mut room = self
-            .config
-            .stored_bytes_max
-            .saturating_sub(self.stored.bytes());
+        let mut room = self.room();
         let (mut answers, mut offsets) = (Vec::new(), Vec::new());
         for (topic, partition, value) in request.into_values(now) {
             let answer = admit(&self.config, &topic, &value, &mut room);

@@ -110,7 +110,7 @@ fn metadata_of_offsets_is_bounded_and_the_other_offsets_are_kept() {
 #[test]
 fn offsets_take_no_more_room_than_they_may() {
     let mut story = Story::new(GroupConfig {
-        stored_bytes_max: 1000,
+        bytes_max: 1000,
         ..GroupConfig::default()
     });
     let mut answers = Vec::new();
@@ -121,7 +121,7 @@ fn offsets_take_no_more_room_than_they_may() {
     }
     assert!(answers.contains(&Ok(())));
     assert_eq!(answers.last(), Some(&Err(GroupError::StateTooLarge)));
-    assert!(story.coordinator.stored().bytes() <= 1000);
+    assert!(story.coordinator.bytes() <= 1000);
 }
 
 #[test]

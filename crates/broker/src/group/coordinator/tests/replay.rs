@@ -107,7 +107,7 @@ fn run(story: &mut Story, operation: &Operation, number: usize) {
             let current = group.and_then(|group| group.instances.get(&instance_id).cloned());
             let member_id = current.filter(|_| *known).unwrap_or_default();
             let fresh = static_member(&instance_id, &format!("static-{number}"));
-            let can_skip_assignment = number % 2 == 0;
+            let can_skip_assignment = number.is_multiple_of(2);
             story.join(JoinRequest {
                 member_id,
                 protocols: protocols(*topic),

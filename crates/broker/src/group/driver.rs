@@ -1,0 +1,286 @@
+//! Serves groups: brings each request to the coordinator of its partition, and keeps time for all of them.
+//!
+//! One [`Partition`] for each partition of `__consumer_offsets`; one task sleeps until the next deadline of any
+//! of them. Until a partition has been read, whoever asks is told to ask again, and never that there is no
+//! offset.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use futures_channel::mpsc;
+use futures_util::future::{join_all, select};
+use futures_util::{FutureExt, StreamExt};
+use taffrail_env::{Env, Instant};
+use taffrail_record::{TopicId, TopicPartition};
+
+use self::partition::{Partition, Shared};
+use super::coordinator::OffsetAnswers;
+use super::{
+    CommitRequest, CommittedOffset, GroupConfig, GroupDescription, GroupError, GroupListing,
+    HeartbeatRequest, JoinRefused, JoinReply, JoinRequest, LeaveRequest, SyncReply, SyncRequest,
+    new_member_id, partition_for,
+};
+use crate::metadata::RawTopicId;
+use crate::router::Router;
+
+mod load;
+mod partition;
+
+/// A committed offset, or that there is none, by topic and partition.
+pub(crate) type FetchedOffset = (String, i32, Option<CommittedOffset>);
+
+/// The partitions that are served, and the topic they are of.
+type Served<E> = Option<(TopicId, Vec<Rc<Partition<E>>>)>;
+
+/// All groups that this node coordinates.
+pub(crate) struct Groups<E: Env> {
+    shared: Rc<Shared<E>>,
+    served: RefCell<Served<E>>,
+    stopped: Cell<bool>,
+}
+
+impl<E: Env> Groups<E> {
+    /// Serves nothing until [`Groups::serve`].
+    pub fn new(env: &E, router: Rc<Router<E>>, config: GroupConfig) -> Rc<Groups<E>> {
+        let (poke, poked) = mpsc::channel(1);
+        let groups = Rc::new(Groups {
+            shared: Rc::new(Shared::new(env.clone(), router, config, poke)),
+            served: RefCell::new(None),
+            stopped: Cell::new(false),
+        });
+        env.spawn(groups.clone().keep_time(poked));
+        groups
+    }
+
+    /// Begins to read and serve the partitions of the offsets topic. Once for a topic; again does nothing.
+    pub fn serve(&self, topic: TopicId, partitions: i32) {
+        let is_served = self
+            .served
+            .borrow()
+            .as_ref()
+            .is_some_and(|(served, _)| *served == topic);
+        if is_served || self.stopped.get() {
+            return;
+        }
+        let partition =
+            |partition| Partition::load(&self.shared, TopicPartition { topic, partition });
+        let old = self
+            .served
+            .replace(Some((topic, (0..partitions).map(partition).collect())));
+        old.into_iter()
+            .flat_map(|(_, partitions)| partitions)
+            .for_each(|partition| partition.stop());
+    }
+
+    /// Tells everybody who waits that this node coordinates no more, and stops.
+    pub fn stop(&self) {
+        self.stopped.set(true);
+        let served = self.served.take();
+        served
+            .into_iter()
+            .flat_map(|(_, partitions)| partitions)
+            .for_each(|partition| partition.stop());
+        self.shared.stop();
+    }
+
+    /// The settings changed.
+    pub fn set_config(&self, config: GroupConfig) {
+        self.shared.set_config(config);
+        self.partitions()
+            .iter()
+            .for_each(|partition| partition.refresh_config());
+    }
+
+    /// A member id that nobody had before.
+    pub fn new_member_id(&self, name: &str) -> String {
+        let mut random = [0; 16];
+        self.shared.env.fill("group member id", &mut random);
+        new_member_id(name, random)
+    }
+
+    /// How many partitions are not yet served because they are being read.
+    pub fn loading(&self) -> usize {
+        self.partitions()
+            .iter()
+            .filter(|partition| partition.is_loading())
+            .count()
+    }
+
+    /// What all groups and offsets take, roughly, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.shared.bytes()
+    }
+
+    fn partitions(&self) -> Vec<Rc<Partition<E>>> {
+        self.served
+            .borrow()
+            .as_ref()
+            .map(|(_, partitions)| partitions.clone())
+            .unwrap_or_default()
+    }
+
+    fn partition(&self, group_id: &str) -> Result<Rc<Partition<E>>, GroupError> {
+        let served = self.served.borrow();
+        let (_, partitions) = served.as_ref().ok_or(GroupError::NotCoordinator)?;
+        let index = partition_for(group_id, partitions.len() as i32);
+        Ok(partitions[index as usize].clone())
+    }
+
+    /// JoinGroup.
+    pub async fn join(&self, request: JoinRequest) -> JoinReply {
+        let member_id = request.member_id.clone();
+        let refused = |error| JoinRefused {
+            error,
+            member_id: member_id.clone(),
+        };
+        let partition = self.partition(&request.group_id).map_err(&refused)?;
+        partition.join(request).await.map_err(&refused)?
+    }
+
+    /// SyncGroup.
+    pub async fn sync(&self, request: SyncRequest) -> SyncReply {
+        self.partition(&request.group_id)?.sync(request).await?
+    }
+
+    /// Heartbeat.
+    pub async fn heartbeat(&self, request: &HeartbeatRequest) -> Result<(), GroupError> {
+        let partition = self.partition(&request.group_id)?;
+        partition
+            .act(|coordinator, now, effects| coordinator.heartbeat(now, request, effects))
+            .await?
+    }
+
+    /// LeaveGroup.
+    pub async fn leave(&self, request: &LeaveRequest) -> Result<OffsetAnswers, GroupError> {
+        let partition = self.partition(&request.group_id)?;
+        partition
+            .act(|coordinator, now, effects| coordinator.leave(now, request, effects))
+            .await?
+    }
+
+    /// OffsetCommit.
+    pub async fn commit(&self, request: CommitRequest) -> Result<OffsetAnswers, GroupError> {
+        let partition = self.partition(&request.group_id)?;
+        partition
+            .act(|coordinator, now, effects| coordinator.commit(now, request, effects))
+            .await?
+    }
+
+    /// OffsetFetch of these partitions, or of all that the group has committed.
+    pub async fn fetch(
+        &self,
+        group_id: &str,
+        wanted: Option<Vec<(String, i32)>>,
+    ) -> Result<Vec<FetchedOffset>, GroupError> {
+        let partition = self.partition(group_id)?;
+        let fetch = partition.act(|coordinator, _, _| match wanted {
+            Some(wanted) => wanted
+                .into_iter()
+                .map(|(topic, partition)| {
+                    let committed = coordinator.offset(group_id, &topic, partition).cloned();
+                    (topic, partition, committed)
+                })
+                .collect(),
+            None => coordinator
+                .offsets(group_id)
+                .map(|(topic, partition, offset)| {
+                    (topic.to_string(), partition, Some(offset.clone()))
+                })
+                .collect(),
+        });
+        fetch.await
+    }
+
+    /// OffsetDelete.
+    pub async fn delete_offsets(
+        &self,
+        group_id: &str,
+        offsets: &[(String, i32)],
+    ) -> Result<OffsetAnswers, GroupError> {
+        let partition = self.partition(group_id)?;
+        partition
+            .act(|coordinator, now, effects| {
+                coordinator.delete_offsets(now, group_id, offsets, effects)
+            })
+            .await?
+    }
+
+    /// DescribeGroups of one group.
+    pub async fn describe(&self, group_id: &str) -> Result<GroupDescription, GroupError> {
+        self.partition(group_id)?
+            .act(|coordinator, _, _| coordinator.describe(group_id))
+            .await?
+    }
+
+    /// DeleteGroups of one group.
+    pub async fn delete(&self, group_id: &str) -> Result<(), GroupError> {
+        let partition = self.partition(group_id)?;
+        partition
+            .act(|coordinator, now, effects| coordinator.delete(now, group_id, effects))
+            .await?
+    }
+
+    /// ListGroups: the groups of all partitions, by id. Without an offsets topic there are none.
+    pub async fn list(&self) -> Result<Vec<GroupListing>, GroupError> {
+        let partitions = self.partitions();
+        let lists = join_all(
+            partitions
+                .iter()
+                .map(|partition| partition.act(|coordinator, _, _| coordinator.list())),
+        );
+        let mut groups = Vec::new();
+        for list in lists.await {
+            groups.append(&mut list?);
+        }
+        groups.sort_by(|a, b| a.group_id.cmp(&b.group_id));
+        Ok(groups)
+    }
+
+    /// Topics were deleted, and that has committed: what groups committed of them goes too.
+    pub fn topics_deleted(&self, topic_ids: &BTreeSet<RawTopicId>) {
+        self.partitions()
+            .iter()
+            .for_each(|partition| partition.delete_topics(topic_ids));
+    }
+
+    /// OFFSET-REPLAY-EQ: reads the log of every partition again and compares. The text says what differs.
+    pub async fn audit(&self) -> Result<(), String> {
+        for partition in self.partitions() {
+            partition.audit().await?;
+        }
+        Ok(())
+    }
+
+    /// Sleeps until the next deadline of any partition, or until there is an earlier one.
+    async fn keep_time(self: Rc<Self>, mut poked: mpsc::Receiver<()>) {
+        loop {
+            let partitions = self.partitions();
+            let next = partitions
+                .iter()
+                .filter_map(|partition| partition.next_deadline())
+                .min();
+            self.shared.armed.set(next.unwrap_or(Instant::MAX));
+            // No timer while nothing is due ever.
+            let poke = match next {
+                None => poked.next().await,
+                Some(deadline) => {
+                    let due = self
+                        .shared
+                        .env
+                        .sleep_until(deadline)
+                        .map(|()| Some(()))
+                        .boxed_local();
+                    select(poked.next(), due).await.factor_first().0
+                }
+            };
+            if poke.is_none() {
+                return;
+            }
+            let now = self.shared.env.now();
+            partitions
+                .iter()
+                .for_each(|partition| partition.on_time(now));
+        }
+    }
+}
