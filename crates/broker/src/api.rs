@@ -8,19 +8,31 @@ mod alter_configs;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
 mod fetch;
+mod find_coordinator;
+mod groups;
+mod heartbeat;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sync_group;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -200,10 +212,12 @@ async fn serve<E: Env>(call: Call<E>, key: ApiKey, frame: Bytes, body_at: usize)
         ApiKey::ApiVersions => handle!(ApiVersionsRequest, api_versions::handle),
         ApiKey::CreatePartitions => handle!(CreatePartitionsRequest, create_partitions::handle),
         ApiKey::CreateTopics => handle!(CreateTopicsRequest, create_topics::handle),
+        ApiKey::DeleteGroups => handle!(DeleteGroupsRequest, delete_groups::handle),
         ApiKey::DeleteRecords => handle!(DeleteRecordsRequest, delete_records::handle),
         ApiKey::DeleteTopics => handle!(DeleteTopicsRequest, delete_topics::handle),
         ApiKey::DescribeCluster => handle!(DescribeClusterRequest, describe_cluster::handle),
         ApiKey::DescribeConfigs => handle!(DescribeConfigsRequest, describe_configs::handle),
+        ApiKey::DescribeGroups => handle!(DescribeGroupsRequest, describe_groups::handle),
         ApiKey::DescribeLogDirs => handle!(DescribeLogDirsRequest, describe_log_dirs::handle),
         ApiKey::DescribeProducers => handle!(DescribeProducersRequest, describe_producers::handle),
         ApiKey::DescribeTopicPartitions => {
@@ -213,6 +227,8 @@ async fn serve<E: Env>(call: Call<E>, key: ApiKey, frame: Bytes, body_at: usize)
             )
         }
         ApiKey::Fetch => handle!(FetchRequest, fetch::handle),
+        ApiKey::FindCoordinator => handle!(FindCoordinatorRequest, find_coordinator::handle),
+        ApiKey::Heartbeat => handle!(HeartbeatRequest, heartbeat::handle),
         ApiKey::IncrementalAlterConfigs => {
             handle!(
                 IncrementalAlterConfigsRequest,
@@ -220,31 +236,21 @@ async fn serve<E: Env>(call: Call<E>, key: ApiKey, frame: Bytes, body_at: usize)
             )
         }
         ApiKey::InitProducerId => handle!(InitProducerIdRequest, init_producer_id::handle),
+        ApiKey::JoinGroup => handle!(JoinGroupRequest, join_group::handle),
+        ApiKey::LeaveGroup => handle!(LeaveGroupRequest, leave_group::handle),
+        ApiKey::ListGroups => handle!(ListGroupsRequest, list_groups::handle),
         ApiKey::ListOffsets => handle!(ListOffsetsRequest, list_offsets::handle),
         ApiKey::Metadata => handle!(MetadataRequest, metadata::handle),
+        ApiKey::OffsetCommit => handle!(OffsetCommitRequest, offset_commit::handle),
+        ApiKey::OffsetDelete => handle!(OffsetDeleteRequest, offset_delete::handle),
+        ApiKey::OffsetFetch => handle!(OffsetFetchRequest, offset_fetch::handle),
         ApiKey::OffsetForLeaderEpoch => {
             handle!(OffsetForLeaderEpochRequest, offset_for_leader_epoch::handle)
         }
-        _ => Answer::Close(format!("{} is not served", key.info().name)),
+        ApiKey::SyncGroup => handle!(SyncGroupRequest, sync_group::handle),
+        // Started before it is decoded, because it has to take its place in the order.
+        ApiKey::Produce => Answer::Close("a Produce request out of its order".to_string()),
     }
-}
-
-/// Whether requests of this API are served, and so advertised.
-pub(crate) fn is_served(key: ApiKey) -> bool {
-    !matches!(
-        key,
-        ApiKey::OffsetCommit
-            | ApiKey::OffsetFetch
-            | ApiKey::FindCoordinator
-            | ApiKey::JoinGroup
-            | ApiKey::Heartbeat
-            | ApiKey::LeaveGroup
-            | ApiKey::SyncGroup
-            | ApiKey::DescribeGroups
-            | ApiKey::ListGroups
-            | ApiKey::DeleteGroups
-            | ApiKey::OffsetDelete
-    )
 }
 
 /// An error as the wire has it.

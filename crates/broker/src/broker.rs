@@ -13,6 +13,7 @@ use taffrail_wire::ErrorCode;
 use crate::admission::Admission;
 use crate::budget::Budget;
 use crate::controller::{Controller, Unavailable};
+use crate::group::Groups;
 use crate::metadata::{Command, Done, PartitionState, Refusal, Topic};
 use crate::metrics::Counters;
 use crate::producer_ids::ProducerIds;
@@ -54,6 +55,7 @@ pub(crate) struct Broker<E: Env> {
     pub router: Rc<Router<E>>,
     pub controller: Rc<Controller<E>>,
     pub producer_ids: ProducerIds<E>,
+    pub groups: Rc<Groups<E>>,
     pub budget: Budget,
     pub admission: RefCell<Admission>,
     pub sessions: RefCell<FetchSessions>,

@@ -25,8 +25,10 @@ use std::time::Duration;
 
 use taffrail_env::Instant;
 
+use crate::config::BrokerSettings;
+
 pub use coordinator::{Coordinator, Effects, GroupDescription, GroupListing, MemberDescription};
-pub(crate) use driver::Groups;
+pub(crate) use driver::{FetchedOffset, Groups};
 pub use record::{Record, RecordError};
 pub use request::{
     CommitOffset, CommitRequest, GroupError, HeartbeatRequest, JoinRefused, JoinReply, JoinRequest,
@@ -87,6 +89,24 @@ impl Default for GroupConfig {
             groups_max: 10_000,
             group_bytes_max: 1 << 20,
             bytes_max: 64 << 20,
+        }
+    }
+}
+
+impl GroupConfig {
+    /// The broker's settings, and the memory that groups may take.
+    pub(crate) fn from_settings(settings: &BrokerSettings, bytes_max: usize) -> GroupConfig {
+        let milliseconds = |ms: i64| Duration::from_millis(ms.max(0) as u64);
+        GroupConfig {
+            session_timeout_ms_min: settings.group_min_session_timeout_ms,
+            session_timeout_ms_max: settings.group_max_session_timeout_ms,
+            initial_rebalance_delay: milliseconds(settings.group_initial_rebalance_delay_ms.into()),
+            members_max: settings.group_max_size.max(1) as usize,
+            offset_metadata_max: settings.offset_metadata_max_bytes.max(0) as usize,
+            offsets_retention_ms: i64::from(settings.offsets_retention_minutes) * 60_000,
+            offsets_retention_check: milliseconds(settings.offsets_retention_check_interval_ms),
+            bytes_max,
+            ..GroupConfig::default()
         }
     }
 }

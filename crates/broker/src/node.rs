@@ -13,12 +13,13 @@ use taffrail_record::{Offset, TopicId, TopicPartition};
 use taffrail_storage::{Health, Identity, Logs, OpenError, Opened, Options, StorageError};
 
 use crate::admission::{Admission, Limits};
-use crate::broker::{Broker, Endpoint};
+use crate::broker::{Broker, Endpoint, OFFSETS_TOPIC};
 use crate::budget::Budget;
 use crate::config::{Refusal, StaticSettings};
 use crate::connection;
 use crate::controller::{Controller, RestoreFailure, Unavailable};
 use crate::deadline::until;
+use crate::group::{GroupConfig, Groups};
 use crate::metadata::{self, BrokerRegistration, Command};
 use crate::metrics::{Counters, MetricKind, MetricsSnapshot};
 use crate::producer_ids::ProducerIds;
@@ -140,6 +141,8 @@ pub struct Inspection {
 
 /// The smallest memory budget that a node works with.
 pub const MEMORY_BYTES_MIN: u64 = 8 << 20;
+/// Groups and their offsets may take one part in this many of the memory budget.
+const GROUPS_SHARE: usize = 8;
 /// The most shards of a node.
 const SHARDS_MAX: usize = 256;
 /// How long the listener rests after it could not accept.
@@ -199,6 +202,13 @@ pub async fn start<E: Env>(env: E, config: NodeConfig) -> Result<Node<E>, StartE
     for log in controller.unexplained_logs().await {
         tracing::warn!("log {log} belongs to no topic, living or deleted; it is left alone");
     }
+    let memory = usize::try_from(config.memory_bytes).unwrap_or(usize::MAX);
+    let groups_memory = memory / GROUPS_SHARE;
+    let group_config = GroupConfig::from_settings(fixed, groups_memory);
+    let groups = Groups::new(&env, router.clone(), group_config);
+    if let Some(topic) = controller.metadata().topic(OFFSETS_TOPIC) {
+        groups.serve(topic.id(), topic.partitions.len() as i32);
+    }
     let broker = Rc::new(Broker {
         env: env.clone(),
         node_id: config.node_id,
@@ -211,7 +221,8 @@ pub async fn start<E: Env>(env: E, config: NodeConfig) -> Result<Node<E>, StartE
         settings,
         router,
         controller,
-        budget: Budget::new(usize::try_from(config.memory_bytes).unwrap_or(usize::MAX)),
+        groups,
+        budget: Budget::new(memory - groups_memory),
         admission: RefCell::new(Admission::new(Limits::of(fixed))),
         sessions: RefCell::new(FetchSessions::new(fixed.max_fetch_sessions as usize)),
         counters: Counters::default(),
@@ -436,6 +447,7 @@ impl<E: Env> Node<E> {
     /// Stops: no more connections and requests, everything durable and in its place, the directory marked clean.
     pub async fn shutdown(&self) -> Result<(), StorageError> {
         self.broker.stopping.set();
+        self.broker.groups.stop();
         self.connections.none().await;
         self.broker.router.shutdown().await
     }
@@ -465,6 +477,16 @@ impl<E: Env> Node<E> {
             "taffrail_memory_reserved_bytes",
             "What is reserved of the memory budget.",
             broker.budget.used() as u64,
+        );
+        gauge(
+            "taffrail_group_bytes",
+            "What groups and their committed offsets take.",
+            broker.groups.bytes() as u64,
+        );
+        gauge(
+            "taffrail_group_partitions_loading",
+            "Partitions of groups that are being read.",
+            broker.groups.loading() as u64,
         );
         {
             let metadata = broker.controller.metadata();
@@ -519,6 +541,12 @@ impl<E: Env> Node<E> {
         }
         snapshot.metrics.sort_by_key(|metric| metric.name);
         snapshot
+    }
+
+    /// Reads again what the log says of groups and their offsets, and compares it with what is served. The text says what
+    /// differs.
+    pub async fn audit_groups(&self) -> Result<(), String> {
+        self.broker.groups.audit().await
     }
 
     /// What an observer sees.

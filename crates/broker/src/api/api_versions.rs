@@ -4,7 +4,7 @@ use taffrail_env::Env;
 use taffrail_wire::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
 use taffrail_wire::{ErrorCode, api};
 
-use super::{Answer, Call, code, is_served};
+use super::{Answer, Call, code};
 
 pub(crate) async fn handle<E: Env>(call: &Call<E>, request: ApiVersionsRequest<'_>) -> Answer {
     let named = |name: &str| {
@@ -32,7 +32,6 @@ pub(crate) fn unsupported<E: Env>(call: &Call<E>) -> Answer {
 fn response(error: ErrorCode) -> ApiVersionsResponse<'static> {
     let mut api_keys: Vec<ApiVersion> = api::table()
         .iter()
-        .filter(|api| is_served(api.key))
         .map(|api| ApiVersion {
             api_key: api.key as i16,
             min_version: api.advertised_min,

@@ -1,5 +1,7 @@
 //! DeleteTopics: committed in the metadata first, and only then destroyed on disk.
 
+use std::collections::BTreeSet;
+
 use taffrail_env::Env;
 use taffrail_record::TopicId;
 use taffrail_wire::ErrorCode;
@@ -81,6 +83,7 @@ async fn delete<E: Env>(call: &Call<E>, name: Option<&str>, id: TopicId) -> Dele
     }
     match broker.submit(Command::DeleteTopic { topic: key }).await {
         Ok(Done::TopicDeleted { topic_id, name }) => {
+            broker.groups.topics_deleted(&BTreeSet::from([topic_id]));
             deleted.topic_id = TopicId(topic_id);
             deleted.name = Some(name);
         }

@@ -109,11 +109,6 @@ impl<J, S> Coordinator<J, S> {
         coordinator
     }
 
-    /// The settings changed.
-    pub fn set_config(&mut self, config: GroupConfig) {
-        self.config = config;
-    }
-
     /// What all of it takes, roughly, in bytes.
     pub fn bytes(&self) -> usize {
         self.soft_bytes + self.stored.bytes()

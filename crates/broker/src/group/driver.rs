@@ -84,14 +84,6 @@ impl<E: Env> Groups<E> {
         self.shared.stop();
     }
 
-    /// The settings changed.
-    pub fn set_config(&self, config: GroupConfig) {
-        self.shared.set_config(config);
-        self.partitions()
-            .iter()
-            .for_each(|partition| partition.refresh_config());
-    }
-
     /// A member id that nobody had before.
     pub fn new_member_id(&self, name: &str) -> String {
         let mut random = [0; 16];

@@ -39,7 +39,7 @@ type Outcome = Effects<Joining, Syncing>;
 pub(super) struct Shared<E: Env> {
     pub env: E,
     router: Rc<Router<E>>,
-    config: RefCell<GroupConfig>,
+    config: GroupConfig,
     poke: RefCell<mpsc::Sender<()>>,
     /// What the coordinators of all partitions take.
     bytes: Cell<usize>,
@@ -54,32 +54,24 @@ impl<E: Env> Shared<E> {
         config: GroupConfig,
         poke: mpsc::Sender<()>,
     ) -> Shared<E> {
-        let shared = Shared {
+        // A group's record has to fit into a batch.
+        let group_bytes_max = config.group_bytes_max.min(router.batch_bytes_max() / 2);
+        Shared {
             env,
+            config: GroupConfig {
+                group_bytes_max,
+                ..config
+            },
             router,
-            config: RefCell::new(GroupConfig::default()),
             poke: RefCell::new(poke),
             bytes: Cell::new(0),
             armed: Cell::new(Instant::MAX),
-        };
-        shared.set_config(config);
-        shared
+        }
     }
 
     /// What all coordinators take, roughly, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes.get()
-    }
-
-    /// Takes over settings. A group's record has to fit into a batch.
-    pub fn set_config(&self, config: GroupConfig) {
-        let group_bytes_max = config
-            .group_bytes_max
-            .min(self.router.batch_bytes_max() / 2);
-        *self.config.borrow_mut() = GroupConfig {
-            group_bytes_max,
-            ..config
-        };
     }
 
     /// Ends the time keeper.
@@ -148,7 +140,7 @@ impl<E: Env> Partition<E> {
         loop {
             match load(&self.shared.router, self.log, None).await {
                 Ok((stored, position)) if self.is_loading() => {
-                    let config = self.shared.config.borrow().clone();
+                    let config = self.shared.config.clone();
                     let serving = Serving::new(config, stored, position, self.shared.now());
                     self.count_bytes(serving.coordinator().bytes());
                     *self.phase.borrow_mut() = Phase::Serving(Box::new(serving));
@@ -178,13 +170,6 @@ impl<E: Env> Partition<E> {
     /// Stops; whoever waits is told to look elsewhere.
     pub fn stop(&self) {
         self.abandon(Phase::Stopped, GroupError::NotCoordinator);
-    }
-
-    pub fn refresh_config(&self) {
-        if let Phase::Serving(serving) = &mut *self.phase.borrow_mut() {
-            let config = self.shared.config.borrow().clone();
-            serving.act(|coordinator, _| coordinator.set_config(config));
-        }
     }
 
     /// When the coordinator has something to do.
