@@ -3,6 +3,9 @@
 //! `valgrind --tool=callgrind` gives for two values of TIMES, divided by RECORDS and by the difference of
 //! TIMES; `full` less `header` is what the validation of records costs without the checksum.
 
+// A program of its own, which takes its arguments from the system.
+#![allow(clippy::disallowed_methods)]
+
 use std::hint::black_box;
 use std::ops::ControlFlow;
 use taffrail_record::Codec;
