@@ -241,3 +241,61 @@ fn what_a_killed_process_held_in_the_air_is_given_back() {
         })
         .expect_ok();
 }
+
+#[test]
+fn a_waker_kept_after_its_task_neither_wakes_nor_blocks_another() {
+    Simulation::new("death", 10)
+        .run(|world| async move {
+            let wakers = Rc::new(RefCell::new(Vec::new()));
+            let polls = Rc::new(Cell::new(0));
+            let keeps_its_waker = |ends: bool| {
+                let (wakers, polls) = (wakers.clone(), polls.clone());
+                std::future::poll_fn(move |context| {
+                    wakers.borrow_mut().push(context.waker().clone());
+                    polls.set(polls.get() + 1);
+                    match ends {
+                        true => std::task::Poll::Ready(()),
+                        false => std::task::Poll::Pending,
+                    }
+                })
+            };
+            world.spawn_harness(keeps_its_waker(true));
+            world.sleep(Duration::from_secs(1)).await;
+            // Takes the place of the first one.
+            world.spawn_harness(keeps_its_waker(false));
+            world.sleep(Duration::from_secs(1)).await;
+            let (stale, good) = (wakers.borrow()[0].clone(), wakers.borrow()[1].clone());
+            stale.wake();
+            world.sleep(Duration::from_secs(1)).await;
+            assert_eq!(polls.get(), 2);
+            good.wake();
+            world.sleep(Duration::from_secs(1)).await;
+            assert_eq!(polls.get(), 3);
+        })
+        .expect_ok();
+}
+
+#[test]
+fn a_dropped_sleep_wakes_nobody() {
+    Simulation::new("death", 11)
+        .run(|world| async move {
+            let a = node(&world, "a");
+            let polls = Rc::new(Cell::new(0));
+            let counter = polls.clone();
+            world.start(a, move |env| async move {
+                let mut sleep = Some(Box::pin(env.sleep(Duration::from_secs(1))));
+                std::future::poll_fn(|context| {
+                    counter.set(counter.get() + 1);
+                    if let Some(sleep) = &mut sleep {
+                        assert!(sleep.as_mut().poll(context).is_pending());
+                    }
+                    sleep = None;
+                    std::task::Poll::<()>::Pending
+                })
+                .await;
+            });
+            world.sleep(Duration::from_secs(5)).await;
+            assert_eq!(polls.get(), 1);
+        })
+        .expect_ok();
+}
