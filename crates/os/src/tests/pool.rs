@@ -45,6 +45,33 @@ fn a_strand_runs_its_jobs_one_by_one_in_order_whatever_their_classes() {
 }
 
 #[test]
+fn a_job_waits_for_the_one_before_though_other_threads_are_free() {
+    with_pool(|work| {
+        let strand = Strand::new(work.clone());
+        let (release, blocked) = mpsc::channel::<()>();
+        let (begin, begun) = mpsc::channel();
+        drop(strand.submit(Class::Write, move || {
+            begin.send(()).expect("the test waits");
+            blocked.recv()
+        }));
+        begun.recv().expect("it runs");
+        let early = Arc::new(AtomicBool::new(true));
+        let next = early.clone();
+        let was_early = strand.submit(Class::Write, move || next.load(Ordering::SeqCst));
+        // Others that came later are done meanwhile.
+        for _ in 0..100 {
+            let (done, is_done) = mpsc::channel();
+            drop(work.submit(Class::Write, move || done.send(())));
+            is_done.recv().expect("it is done");
+        }
+        early.store(false, Ordering::SeqCst);
+        release.send(()).expect("the first job waits");
+        work.wait_until_done();
+        assert!(!answer(was_early));
+    });
+}
+
+#[test]
 fn writes_and_housekeeping_pass_by_reads_that_hang() {
     let (release, blocked) = mpsc::channel::<()>();
     let blocked = Arc::new(Mutex::new(blocked));
