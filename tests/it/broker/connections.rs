@@ -1,0 +1,288 @@
+//! What a peer may do to the broker, and what it may not.
+
+use super::ground::*;
+use bytes::{BufMut, Bytes, BytesMut};
+use std::time::Duration;
+use taffrail_env::Clock;
+use taffrail_wire::api::ApiKey;
+use taffrail_wire::{
+    ApiVersionsRequest, ApiVersionsResponse, FetchResponse, MetadataRequest, ProduceResponse, frame,
+};
+
+fn frame_of(length: i32, body: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::new();
+    bytes.put_i32(length);
+    bytes.put_slice(body);
+    bytes.freeze()
+}
+
+fn api_versions() -> ApiVersionsRequest<'static> {
+    ApiVersionsRequest {
+        client_software_name: "taffrail-tests",
+        client_software_version: "1.0",
+    }
+}
+
+#[test]
+fn a_version_of_api_versions_that_is_not_known_is_answered_in_version_0() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        let mut body = BytesMut::new();
+        body.put_i16(ApiKey::ApiVersions as i16);
+        body.put_i16(99);
+        body.put_i32(7);
+        body.put_slice(b"whatever this version has");
+        peer.send_bytes(frame_of(body.len() as i32, &body)).await;
+        let reply = peer.receive(ApiKey::ApiVersions, 0).await;
+        assert_eq!(reply.correlation_id, 7);
+        let response: ApiVersionsResponse<'_> = reply.read();
+        assert_eq!(response.error_code, 35);
+        let produce = response.api_keys.iter().find(|api| api.api_key == 0);
+        assert_eq!(produce.expect("produce is served").min_version, 0);
+        // The connection goes on.
+        let reply = peer.call(4, &api_versions()).await;
+        let response: ApiVersionsResponse<'_> = reply.read();
+        assert_eq!(response.error_code, 0);
+        assert!(response.finalized_features.is_empty());
+    });
+}
+
+#[test]
+fn a_client_that_names_itself_badly_is_told_so() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        let request = ApiVersionsRequest {
+            client_software_name: "a\nb",
+            client_software_version: "1",
+        };
+        let reply = peer.call(3, &request).await;
+        let response: ApiVersionsResponse<'_> = reply.read();
+        assert_eq!(response.error_code, 42);
+    });
+}
+
+#[test]
+fn what_is_no_kafka_request_closes_the_connection_and_harms_nobody_else() {
+    story(config(1), |place| async move {
+        let mut bystander = place.peer().await;
+        let mut header = BytesMut::new();
+        header.put_i16(3);
+        header.put_i16(12);
+        header.put_i32(1);
+        let hostile: Vec<(&str, Bytes)> = vec![
+            (
+                "TLS",
+                Bytes::from_static(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
+            ),
+            (
+                "HTTP",
+                Bytes::from_static(b"GET / HTTP/1.1\r\nHost: broker\r\n\r\n"),
+            ),
+            ("negative length", frame_of(-1, &[0; 16])),
+            ("too short", frame_of(4, &[0; 16])),
+            ("too long", frame_of(2_000_000_000, &[0; 16])),
+            ("too long for metadata", frame_of(1_100_000, &header)),
+            (
+                "unknown API",
+                frame_of(10, &[0x7f, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xff]),
+            ),
+            (
+                "Produce 2",
+                frame_of(10, &[0, 0, 0, 2, 0, 0, 0, 1, 0xff, 0xff]),
+            ),
+            ("a count of 2^31-1", {
+                let mut body = BytesMut::from(&header[..]);
+                body.put_slice(&[0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0x0f]);
+                frame_of(body.len() as i32, &body)
+            }),
+            ("bytes behind the request", {
+                let chunks = frame::request(&MetadataRequest::default(), 8, 1, None);
+                let mut body = chunks.expect("a request").concat().split_off(4);
+                body.extend_from_slice(b"more");
+                frame_of(body.len() as i32, &body)
+            }),
+        ];
+        for (what, bytes) in hostile {
+            // Not more than the broker accepts from one address in a second.
+            place.env.sleep(Duration::from_millis(100)).await;
+            let mut peer = place.peer().await;
+            peer.send_bytes(bytes).await;
+            assert!(peer.is_closed().await, "{what}");
+            let reply = bystander.call(0, &ApiVersionsRequest::default()).await;
+            assert_eq!(reply.read::<ApiVersionsResponse<'_>>().error_code, 0);
+        }
+        let metrics = place.node.metrics().await;
+        assert_eq!(metrics.value("taffrail_connections_failed_total"), 10.0);
+    });
+}
+
+#[test]
+fn a_frame_that_stops_coming_is_given_up_and_its_memory_comes_back() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        let mut body = BytesMut::new();
+        body.put_slice(&[0, 0, 0, 9, 0, 0, 0, 1]);
+        peer.send_bytes(frame_of(10_000_000, &body)).await;
+        place.env.sleep(Duration::from_secs(5)).await;
+        assert_eq!(place.inspect().await.budget_used, 10_000_000);
+        let (closed, waited) = place.timed(peer.is_closed()).await;
+        assert!(closed);
+        assert!(waited < Duration::from_secs(10), "{waited:?}");
+    });
+}
+
+#[test]
+fn a_frame_that_drips_in_is_given_up_too() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        let mut body = BytesMut::new();
+        body.put_slice(&[0, 0, 0, 9, 0, 0, 0, 1]);
+        peer.send_bytes(frame_of(1_000_000, &body)).await;
+        for _ in 0..30 {
+            place.env.sleep(Duration::from_secs(1)).await;
+            peer.send_bytes(vec![0; 100]).await;
+        }
+        assert!(peer.is_closed().await);
+        assert_eq!(place.inspect().await.connections, 0);
+    });
+}
+
+#[test]
+fn an_idle_connection_is_closed_after_its_time_and_not_before() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.call(0, &ApiVersionsRequest::default()).await;
+        let (closed, waited) = place.timed(peer.is_closed()).await;
+        assert!(closed);
+        assert!(waited >= Duration::from_secs(599), "{waited:?}");
+        assert!(waited < Duration::from_secs(700), "{waited:?}");
+    });
+}
+
+#[test]
+fn a_long_wait_for_records_is_not_idleness() {
+    let mut config = config(1);
+    set(&mut config, "connections.max.idle.ms", "1000");
+    story(config, |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        let (reply, waited) = place
+            .timed(peer.call(12, &fetch("t", &[(0, 0)], 10_000)))
+            .await;
+        assert_eq!(reply.read::<FetchResponse<'_>>().error_code, 0);
+        assert!(waited >= Duration::from_secs(9), "{waited:?}");
+    });
+}
+
+#[test]
+fn a_peer_that_does_not_take_its_answers_is_closed() {
+    story(config(1), |place| async move {
+        let mut writer = place.peer().await;
+        writer.create("t", 1, &[]).await;
+        let value = vec![7; 500_000];
+        for _ in 0..4 {
+            let batch = writer.batch(&[&value]);
+            assert_eq!(writer.produce("t", 0, batch).await.0, 0);
+        }
+        let mut reader = place.peer().await;
+        for _ in 0..20 {
+            let mut request = fetch("t", &[(0, 0)], 0);
+            request.max_bytes = 50 << 20;
+            request.topics[0].partitions[0].partition_max_bytes = 50 << 20;
+            reader.send(12, &request).await;
+        }
+        place.env.sleep(Duration::from_secs(120)).await;
+        assert_eq!(place.inspect().await.budget_used, 0);
+        assert_eq!(place.inspect().await.connections, 1);
+        drop(reader);
+    });
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    story(config(3), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 8, &[]).await;
+        let mut sent = Vec::new();
+        for number in 0..40 {
+            let batch = peer.batch(&[b"x"]);
+            sent.push(peer.send(9, &produce("t", number % 8, batch, -1)).await);
+            if number % 10 == 9 {
+                sent.push(peer.send(0, &ApiVersionsRequest::default()).await);
+            }
+        }
+        for (place, correlation_id) in sent.into_iter().enumerate() {
+            if place % 11 == 10 {
+                let reply = peer.receive(ApiKey::ApiVersions, 0).await;
+                assert_eq!(reply.correlation_id, correlation_id);
+            } else {
+                let reply = peer.receive(ApiKey::Produce, 9).await;
+                assert_eq!(reply.correlation_id, correlation_id);
+                let response: ProduceResponse<'_> = reply.read();
+                assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_request_sees_what_the_connection_did_before_it() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        let batch = peer.batch(&[b"one", b"two"]);
+        peer.send(9, &produce("t", 0, batch, -1)).await;
+        peer.send(12, &fetch("t", &[(0, 0)], 0)).await;
+        peer.receive(ApiKey::Produce, 9).await;
+        let reply = peer.receive(ApiKey::Fetch, 12).await;
+        let response: FetchResponse<'_> = reply.read();
+        assert_eq!(response.responses[0].partitions[0].high_watermark, 2);
+    });
+}
+
+#[test]
+fn one_address_gets_only_so_many_connections_at_a_time() {
+    let mut config = config(1);
+    set(&mut config, "max.connections.per.ip", "3");
+    set(&mut config, "max.connection.creation.rate.per.ip", "100");
+    story(config, |place| async move {
+        let mut peers = Vec::new();
+        for _ in 0..3 {
+            peers.push(place.peer().await);
+        }
+        for peer in &mut peers {
+            peer.call(0, &ApiVersionsRequest::default()).await;
+        }
+        assert!(place.peer().await.is_closed().await);
+        drop(peers.pop());
+        place.env.sleep(Duration::from_secs(1)).await;
+        place
+            .peer()
+            .await
+            .call(0, &ApiVersionsRequest::default())
+            .await;
+        let metrics = place.node.metrics().await;
+        assert_eq!(metrics.value("taffrail_connections_refused_total"), 1.0);
+    });
+}
+
+#[test]
+fn memory_that_is_gone_stops_the_reading_of_sockets_until_it_is_back() {
+    let mut config = config(1);
+    // A pool of 3.5 MiB for requests, after the groups' share.
+    config.memory_bytes = 8 << 20;
+    story(config, |place| async move {
+        let mut hoarder = place.peer().await;
+        let mut body = BytesMut::new();
+        body.put_slice(&[0, 0, 0, 9, 0, 0, 0, 1]);
+        hoarder.send_bytes(frame_of(7 << 19, &body)).await;
+        place.env.sleep(Duration::from_secs(1)).await;
+        let mut other = place.peer().await;
+        let request = ApiVersionsRequest::default();
+        let (_, waited) = place.timed(other.call(0, &request)).await;
+        // Until the hoarder is given up.
+        assert!(waited > Duration::from_secs(5), "{waited:?}");
+        assert!(waited < Duration::from_secs(20), "{waited:?}");
+        assert!(hoarder.is_closed().await);
+    });
+}

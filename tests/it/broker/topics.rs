@@ -1,0 +1,358 @@
+//! Topics come, grow and go.
+
+use super::ground::*;
+use std::time::Duration;
+use taffrail_env::Clock;
+use taffrail_wire::create_partitions::CreatePartitionsTopic;
+use taffrail_wire::create_topics::CreatableReplicaAssignment;
+use taffrail_wire::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
+use taffrail_wire::delete_topics::DeleteTopicState;
+use taffrail_wire::describe_topic_partitions::{Cursor, TopicRequest};
+use taffrail_wire::metadata::MetadataRequestTopic;
+use taffrail_wire::{
+    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
+    DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    DescribeClusterRequest, DescribeClusterResponse, DescribeTopicPartitionsRequest,
+    DescribeTopicPartitionsResponse, MetadataRequest, MetadataResponse,
+};
+
+impl Peer {
+    /// Deletes a topic.
+    pub async fn delete(&mut self, name: &str) -> i16 {
+        let request = DeleteTopicsRequest {
+            topic_names: vec![name],
+            ..DeleteTopicsRequest::default()
+        };
+        let reply = self.call(5, &request).await;
+        reply.read::<DeleteTopicsResponse<'_>>().responses[0].error_code
+    }
+}
+
+#[test]
+fn a_topic_that_cannot_be_is_refused_with_a_reason_and_does_not_stop_the_others() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("taken", 1, &[]).await;
+        peer.create("dots.and", 1, &[]).await;
+        let long = "x".repeat(250);
+        let mut two_replicas = new_topic("two", 1, &[]);
+        two_replicas.replication_factor = 2;
+        let mut assigned = new_topic("assigned", -1, &[]);
+        assigned.assignments = vec![CreatableReplicaAssignment {
+            partition_index: 0,
+            broker_ids: vec![9],
+        }];
+        let cases = vec![
+            (new_topic("", 1, &[]), 17),
+            (new_topic("..", 1, &[]), 17),
+            (new_topic("a b", 1, &[]), 17),
+            (new_topic(&long, 1, &[]), 17),
+            (new_topic("dots_and", 1, &[]), 17),
+            (new_topic("__consumer_offsets", 1, &[]), 17),
+            (new_topic("taken", 1, &[]), 36),
+            (new_topic("none", 0, &[]), 37),
+            (new_topic("many", 1_000_000, &[]), 37),
+            (two_replicas, 38),
+            (assigned, 39),
+            (new_topic("config", 1, &[("retention.md", "1")]), 40),
+            (
+                new_topic("compact", 1, &[("cleanup.policy", "compact")]),
+                40,
+            ),
+            (new_topic("good", 2, &[("retention.ms", "1000")]), 0),
+        ];
+        let errors: Vec<i16> = cases.iter().map(|(_, error)| *error).collect();
+        let request = CreateTopicsRequest {
+            topics: cases.into_iter().map(|(topic, _)| topic).collect(),
+            ..CreateTopicsRequest::default()
+        };
+        let reply = peer.call(7, &request).await;
+        let response: CreateTopicsResponse<'_> = reply.read();
+        for (topic, error) in response.topics.iter().zip(errors) {
+            assert_eq!(topic.error_code, error, "{:?}", topic.name);
+            assert_eq!(
+                topic.error_message.is_some(),
+                error != 0,
+                "{:?}",
+                topic.name
+            );
+        }
+        let good = response.topics.last().expect("the good one");
+        assert_eq!((good.num_partitions, good.replication_factor), (2, 1));
+        assert_eq!(peer.fetch("good", 1, 0).await.0, 0);
+    });
+}
+
+#[test]
+fn validating_creates_nothing() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        let request = CreateTopicsRequest {
+            topics: vec![new_topic("t", -1, &[])],
+            validate_only: true,
+            ..CreateTopicsRequest::default()
+        };
+        let reply = peer.call(7, &request).await;
+        assert_eq!(
+            reply.read::<CreateTopicsResponse<'_>>().topics[0].error_code,
+            0
+        );
+        assert_eq!(peer.fetch("t", 0, 0).await.0, 3);
+    });
+}
+
+#[test]
+fn a_topic_is_created_on_first_use_where_that_is_allowed() {
+    let ask = |allow| MetadataRequest {
+        topics: Some(vec![MetadataRequestTopic {
+            name: Some("first"),
+            ..MetadataRequestTopic::default()
+        }]),
+        allow_auto_topic_creation: allow,
+        ..MetadataRequest::default()
+    };
+    let mut settings = config(1);
+    set(&mut settings, "num.partitions", "3");
+    story(settings, move |place| async move {
+        let mut peer = place.peer().await;
+        let reply = peer.call(9, &ask(false)).await;
+        assert_eq!(reply.read::<MetadataResponse<'_>>().topics[0].error_code, 3);
+        let reply = peer.call(9, &ask(true)).await;
+        let response: MetadataResponse<'_> = reply.read();
+        assert_eq!(response.topics[0].error_code, 0);
+        assert_eq!(response.topics[0].partitions.len(), 3);
+        let batch = peer.batch(&[b"x"]);
+        assert_eq!(peer.produce("first", 2, batch).await, (0, 0));
+    });
+    let mut settings = config(1);
+    set(&mut settings, "auto.create.topics.enable", "false");
+    story(settings, move |place| async move {
+        let mut peer = place.peer().await;
+        let reply = peer.call(9, &ask(true)).await;
+        assert_eq!(reply.read::<MetadataResponse<'_>>().topics[0].error_code, 3);
+    });
+}
+
+#[test]
+fn metadata_names_the_broker_the_topics_and_their_ids() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("b", 2, &[]).await;
+        peer.create("a", 1, &[]).await;
+        for version in 0..=13 {
+            let request = MetadataRequest {
+                // Version 0 has no null; there an empty list is all.
+                topics: (version == 0).then(Vec::new),
+                ..MetadataRequest::default()
+            };
+            let reply = peer.call(version, &request).await;
+            let response: MetadataResponse<'_> = reply.read();
+            assert_eq!(response.brokers.len(), 1);
+            assert_eq!(
+                (response.brokers[0].node_id, response.brokers[0].port),
+                (1, 9092)
+            );
+            let names: Vec<_> = response.topics.iter().map(|topic| topic.name).collect();
+            assert_eq!(names, [Some("a"), Some("b")]);
+            assert_eq!(response.topics[1].partitions[1].leader_id, 1);
+        }
+        let request = MetadataRequest {
+            topics: Some(vec![MetadataRequestTopic {
+                topic_id: [5; 16],
+                name: None,
+            }]),
+            ..MetadataRequest::default()
+        };
+        let reply = peer.call(12, &request).await;
+        assert_eq!(
+            reply.read::<MetadataResponse<'_>>().topics[0].error_code,
+            100
+        );
+        let reply = peer.call(1, &DescribeClusterRequest::default()).await;
+        let response: DescribeClusterResponse<'_> = reply.read();
+        assert_eq!((response.error_code, response.brokers[0].broker_id), (0, 1));
+        assert_eq!(response.cluster_id.len(), 22);
+    });
+}
+
+#[test]
+fn a_topic_that_was_deleted_and_made_again_is_another_topic() {
+    story(config(2), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 3, &[]).await;
+        let old = peer.topic_id("t").await;
+        for partition in 0..3 {
+            let batch = peer.batch(&[b"old"]);
+            peer.produce("t", partition, batch).await;
+        }
+        assert_eq!(peer.delete("t").await, 0);
+        assert_eq!(peer.delete("t").await, 3);
+        peer.create("t", 3, &[]).await;
+        let new = peer.topic_id("t").await;
+        assert_ne!(old, new);
+        for partition in 0..3 {
+            let (error, high_watermark, bytes) = peer.fetch("t", partition, 0).await;
+            assert_eq!((error, high_watermark, bytes.len()), (0, 0, 0));
+        }
+        let request = DeleteTopicsRequest {
+            topics: vec![
+                DeleteTopicState {
+                    name: None,
+                    topic_id: new,
+                },
+                DeleteTopicState {
+                    name: None,
+                    topic_id: old,
+                },
+            ],
+            ..DeleteTopicsRequest::default()
+        };
+        let reply = peer.call(6, &request).await;
+        let response: DeleteTopicsResponse<'_> = reply.read();
+        assert_eq!(response.responses[0].error_code, 0);
+        assert_eq!(response.responses[0].name, Some("t"));
+        assert_eq!(response.responses[1].error_code, 100);
+    });
+}
+
+#[test]
+fn deleting_can_be_forbidden() {
+    let mut config = config(1);
+    set(&mut config, "delete.topic.enable", "false");
+    story(config, |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        assert_eq!(peer.delete("t").await, 73);
+        assert_eq!(peer.fetch("t", 0, 0).await.0, 0);
+    });
+}
+
+#[test]
+fn a_topic_gets_more_partitions_and_never_fewer() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 2, &[]).await;
+        for (name, count, validate_only, error) in [
+            ("t", 1, false, 37),
+            ("t", 2, false, 37),
+            ("nowhere", 5, false, 3),
+            ("t", 4, true, 0),
+            ("t", 4, false, 0),
+        ] {
+            let request = CreatePartitionsRequest {
+                topics: vec![CreatePartitionsTopic {
+                    name,
+                    count,
+                    assignments: None,
+                }],
+                validate_only,
+                ..CreatePartitionsRequest::default()
+            };
+            let existing = peer.fetch("t", 3, 0).await.0;
+            assert_eq!(existing, 3);
+            let reply = peer.call(3, &request).await;
+            let response: CreatePartitionsResponse<'_> = reply.read();
+            assert_eq!(response.results[0].error_code, error, "{name} {count}");
+        }
+        let batch = peer.batch(&[b"x"]);
+        assert_eq!(peer.produce("t", 3, batch).await, (0, 0));
+    });
+}
+
+async fn forget(peer: &mut Peer, offset: i64) -> (i16, i64) {
+    let request = DeleteRecordsRequest {
+        topics: vec![DeleteRecordsTopic {
+            name: "t",
+            partitions: vec![DeleteRecordsPartition {
+                partition_index: 0,
+                offset,
+            }],
+        }],
+        ..DeleteRecordsRequest::default()
+    };
+    let reply = peer.call(2, &request).await;
+    let response: DeleteRecordsResponse<'_> = reply.read();
+    let partition = &response.topics[0].partitions[0];
+    (partition.error_code, partition.low_watermark)
+}
+
+#[test]
+fn records_before_an_offset_can_be_forgotten() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        for _ in 0..5 {
+            let batch = peer.batch(&[b"x"]);
+            peer.produce("t", 0, batch).await;
+        }
+        assert_eq!(forget(&mut peer, 3).await, (0, 3));
+        assert_eq!(peer.fetch("t", 0, 2).await.0, 1);
+        assert_eq!(peer.fetch("t", 0, 3).await.0, 0);
+        assert_eq!(forget(&mut peer, 1).await, (0, 3), "it never goes back");
+        assert_eq!(forget(&mut peer, 6).await.0, 1);
+        assert_eq!(forget(&mut peer, -2).await.0, 1);
+        assert_eq!(forget(&mut peer, -1).await, (0, 5));
+    });
+}
+
+#[test]
+fn partitions_are_described_a_page_at_a_time() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("a", 3, &[]).await;
+        peer.create("b", 2, &[]).await;
+        let mut cursor: Option<(String, i32)> = None;
+        let mut seen = Vec::new();
+        loop {
+            let request = DescribeTopicPartitionsRequest {
+                topics: ["b", "a"].map(|name| TopicRequest { name }).to_vec(),
+                response_partition_limit: 2,
+                cursor: cursor.as_ref().map(|(name, index)| Cursor {
+                    topic_name: name,
+                    partition_index: *index,
+                }),
+            };
+            let reply = peer.call(0, &request).await;
+            let response: DescribeTopicPartitionsResponse<'_> = reply.read();
+            for topic in &response.topics {
+                let name = topic.name.expect("a name");
+                seen.extend(
+                    topic
+                        .partitions
+                        .iter()
+                        .map(|p| (name.to_string(), p.partition_index)),
+                );
+            }
+            match response.next_cursor {
+                Some(next) => cursor = Some((next.topic_name.to_string(), next.partition_index)),
+                None => break,
+            }
+        }
+        let expected = [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1)];
+        let seen: Vec<_> = seen
+            .iter()
+            .map(|(name, index)| (name.as_str(), *index))
+            .collect();
+        assert_eq!(seen, expected);
+    });
+}
+
+#[test]
+fn old_records_go_when_their_time_is_over() {
+    let mut config = config(1);
+    set(&mut config, "log.retention.check.interval.ms", "1000");
+    story(config, |place| async move {
+        let mut peer = place.peer().await;
+        let configs = [("retention.ms", "60000"), ("segment.ms", "10000")];
+        peer.create("t", 1, &configs).await;
+        let batch = peer.batch(&[b"x"]);
+        peer.produce("t", 0, batch).await;
+        place.env.sleep(Duration::from_secs(30)).await;
+        assert_eq!(peer.fetch("t", 0, 0).await.0, 0);
+        place.env.sleep(Duration::from_secs(45)).await;
+        assert_eq!(peer.fetch("t", 0, 0).await.0, 1);
+        let batch = peer.batch(&[b"y"]);
+        assert_eq!(peer.produce("t", 0, batch).await, (0, 1));
+        assert_eq!(peer.fetch("t", 0, 1).await.0, 0);
+    });
+}
