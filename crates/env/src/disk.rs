@@ -13,7 +13,7 @@
 //! **Visibility.** A completed write is seen by every later read, through any handle, until power is lost.
 //!
 //! **Failure.** The first failed write, zeroing, truncation or sync kills that handle: the error is reported once,
-//! and every later operation but reads answers [`DiskErrorKind::Dead`]. What the failed operation left behind is
+//! and every later operation but reads (the length, too) answers [`DiskErrorKind::Dead`]. What the failed operation left behind is
 //! unknown, down to single sectors; a page whose sync failed may look written and be gone later, so nobody may
 //! retry a sync. [`DiskErrorKind::NoSpace`] from a write kills the handle too: reopen, and
 //! truncate to the last synced length. A failed `reserve` changes nothing and kills nothing.
@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 /// How [`Disk::open`] opens a file. All files are opened for reading; there is no append mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
-    /// An existing file, for reading only.
+    /// An existing file, for reading only: a write fails with [`DiskErrorKind::PermissionDenied`], as any that fails.
     Read,
     /// An existing file, for reading and writing.
     ReadWrite,
