@@ -144,31 +144,46 @@ pub fn decode(directory_id: &[u8; 16], bytes: &[u8]) -> Option<Checkpoint> {
     Some(checkpoint)
 }
 
-/// The newest checkpoint that verifies, if any does.
+/// The newest checkpoint that verifies, if any does, and its bytes.
 pub async fn read<E: Env>(
     env: &E,
     directory: &Path,
     directory_id: &[u8; 16],
-) -> DiskResult<Option<Checkpoint>> {
-    let mut newest: Option<Checkpoint> = None;
+) -> DiskResult<Option<(Checkpoint, Bytes)>> {
+    let mut newest: Option<(Checkpoint, Bytes)> = None;
     for slot in 0..2 {
         let found = read_slot(env, &layout::checkpoint_file(directory, slot), directory_id).await?;
-        if let Some(found) = found
+        if let Some((found, bytes)) = found
             && newest
                 .as_ref()
-                .is_none_or(|newest| newest.generation < found.generation)
+                .is_none_or(|(newest, _)| newest.generation < found.generation)
         {
-            newest = Some(found);
+            newest = Some((found, bytes));
         }
     }
     Ok(newest)
+}
+
+/// Writes a checkpoint again where it was read, the same bytes, and syncs: it may have stood in the page cache only.
+pub async fn secure<E: Env>(
+    env: &E,
+    directory: &Path,
+    generation: u64,
+    bytes: Bytes,
+) -> DiskResult<()> {
+    let path = layout::checkpoint_file(directory, generation);
+    let file = env.open(&path, OpenMode::ReadWrite).await?;
+    let write = file.write_at(0, vec![bytes]);
+    let sync = file.sync();
+    write.await?;
+    sync.await
 }
 
 async fn read_slot<E: Env>(
     env: &E,
     path: &Path,
     directory_id: &[u8; 16],
-) -> DiskResult<Option<Checkpoint>> {
+) -> DiskResult<Option<(Checkpoint, Bytes)>> {
     let file = match env.open(path, OpenMode::Read).await {
         Ok(file) => file,
         Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(None),
@@ -182,8 +197,8 @@ async fn read_slot<E: Env>(
     if length < HEADER as u64 || length > file.len().await? {
         return Ok(None);
     }
-    let bytes = read_full(&file, 0, length as usize).await?;
-    Ok(decode(directory_id, &bytes))
+    let bytes = read_full(&file, 0, length as usize).await?.freeze();
+    Ok(decode(directory_id, &bytes).map(|found| (found, bytes)))
 }
 
 /// Why a checkpoint was not written.
@@ -202,31 +217,36 @@ impl From<taffrail_env::DiskError> for WriteError {
     }
 }
 
-/// Writes generation `generation` over the one before the last; durable and verified when this returns.
+/// Writes generation `generation` over the one before the last; durable and verified when this returns. `alive` is
+/// asked before every change.
 pub async fn write<E: Env>(
     env: &E,
     directory: &Path,
     directory_id: &[u8; 16],
     generation: u64,
     pieces: Vec<Bytes>,
+    alive: impl Fn() -> DiskResult<()>,
 ) -> Result<(), WriteError> {
     let path = layout::checkpoint_file(directory, generation);
+    alive()?;
     let file = env.open(&path, OpenMode::CreateOrOpen).await?;
     let length: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
     // Twice what is needed now, so that a full disk is met long before this cannot be written.
     let wanted = (2 * length).max(RESERVE_MIN);
+    alive()?;
     match file.reserve(0, wanted).await {
         Err(error) if error.kind == DiskErrorKind::NoSpace => {
             file.reserve(0, length).await.map_err(WriteError::NoSpace)?;
         }
         reserved => reserved?,
     }
+    alive()?;
     let write = file.write_at(0, pieces);
     let sync = file.sync();
     write.await?;
     sync.await?;
     let found = read_slot(env, &path, directory_id).await?;
-    if found.is_some_and(|found| found.generation == generation) {
+    if found.is_some_and(|(found, _)| found.generation == generation) {
         Ok(())
     } else {
         Err(WriteError::NotReadBack(path))

@@ -19,7 +19,7 @@ use futures_util::lock::MutexGuard;
 use std::pin::pin;
 use std::rc::Rc;
 use taffrail_env::disk::DiskResult;
-use taffrail_env::{Directory, Disk, DiskError, DiskErrorKind, Env};
+use taffrail_env::{Disk, DiskError, DiskErrorKind, Env};
 
 pub(crate) use resume::{follow, note_corrupt, resume_side};
 
@@ -90,6 +90,7 @@ async fn pause<E: Env>(shard: &Shard<E>) {
 /// Brings everything that the journal holds before `before` elsewhere: small tails to its new end, the others
 /// into their segments.
 async fn clear<E: Env>(shard: &Rc<Shard<E>>, before: Place) {
+    let needed = all_needs(shard, before);
     let (small, large) = sort_out(shard, before);
     copy_forward(shard, &small, before).await;
     for logs in large.chunks(shard.options.flush_files_max) {
@@ -99,12 +100,12 @@ async fn clear<E: Env>(shard: &Rc<Shard<E>>, before: Place) {
             Round::Failed => return,
         }
     }
-    let left = shard
-        .logs
-        .borrow()
-        .values()
-        .any(|log| needs(log, before) > 0);
-    if !left && shard.failed.borrow().is_none() {
+    let left = all_needs(shard, before);
+    if left > 0 && left == needed {
+        // Nothing could be moved. It is not asked for again and again without a pause.
+        pause(shard).await;
+    }
+    if left == 0 && shard.failed.borrow().is_none() {
         shard.clear_before.set(None);
         let shard_index = shard.index;
         let _gone = shard
@@ -112,6 +113,11 @@ async fn clear<E: Env>(shard: &Rc<Shard<E>>, before: Place) {
             .send(ToKeeper::Cleared { shard: shard_index })
             .await;
     }
+}
+
+fn all_needs<E: Env>(shard: &Shard<E>, before: Place) -> usize {
+    let logs = shard.logs.borrow();
+    logs.values().map(|log| needs(log, before)).sum()
 }
 
 /// Bytes of `log` that only the journal before `before` holds.
@@ -156,7 +162,7 @@ async fn copy_forward<E: Env>(shard: &Rc<Shard<E>>, logs: &[Rc<LogInner>], befor
             .filter(|batch| batch.place.is_some_and(|place| place < before));
         for batch in old {
             let append = Entry::append(
-                log.id,
+                log.key(),
                 batch.epoch,
                 batch.base_offset,
                 batch.segment,
@@ -202,7 +208,7 @@ pub async fn flush_round<E: Env>(shard: &Rc<Shard<E>>, mut logs: Vec<Rc<LogInner
         match tail::write_out(shard, log).await {
             Ok(Some(done)) => written.push((log.clone(), done)),
             Ok(None) => {}
-            Err(_) if log.running.borrow().deleted => {}
+            Err(_) if log.running.borrow().gone => {}
             Err(error) if error.kind == DiskErrorKind::NoSpace => {
                 shard.note_full(error).await;
                 outcome = Round::NoSpace;
@@ -285,7 +291,7 @@ async fn end_last<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>, seal: bool) 
             Round::Done
         }
         Ok(()) => Round::Failed,
-        Err(_) if log.running.borrow().deleted => Round::Done,
+        Err(_) if log.running.borrow().gone => Round::Done,
         Err(error) if error.kind == DiskErrorKind::NoSpace => {
             shard.note_full(error).await;
             Round::NoSpace
@@ -307,25 +313,23 @@ async fn sync<E: Env>(
         .flat_map(|(_, done)| done.files.iter().cloned())
         .collect();
     if !files.is_empty() {
+        shard.check_alive()?;
         let synced: DiskResult<Vec<()>> = shard.env.sync_many(files).await.into_iter().collect();
         synced?;
     }
     let mut new_directory = false;
     for (log, done) in written.iter().filter(|(_, done)| done.new_name) {
-        if log.running.borrow().deleted {
+        if log.running.borrow().gone {
             continue;
         }
-        let directory = shard.env.open_directory(&shard.log_directory(log)).await?;
-        directory.sync().await?;
+        shard.sync_directory(&shard.log_directory(log)).await?;
         new_directory |= !log.running.borrow().named;
         debug_assert!(!done.marks.is_empty());
     }
     if new_directory {
-        let partitions = shard
-            .env
-            .open_directory(&layout::partitions(&shard.directory))
+        shard
+            .sync_directory(&layout::partitions(&shard.directory))
             .await?;
-        partitions.sync().await?;
         for (log, _) in written.iter().filter(|(_, done)| done.new_name) {
             log.running.borrow_mut().named = true;
         }
@@ -339,12 +343,12 @@ fn publish<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>, done: Written<<E as
     let mut running = log.running.borrow_mut();
     running.side = done.side;
     running.copies = 0;
-    if running.deleted {
+    if running.gone {
         return;
     }
     for segment in done.marks {
         let base_offset = segment.base_offset;
-        let entry = Entry::mark(log.id, segment.to_bytes());
+        let entry = Entry::mark(log.key(), segment.to_bytes());
         shard.submit(Lane::Relief, entry, InFlight::Nothing);
         state.mark(segment);
         let side = running.side.as_ref();

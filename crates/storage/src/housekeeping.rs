@@ -14,7 +14,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 use taffrail_env::disk::DiskResult;
-use taffrail_env::{Directory, DiskErrorKind, Env, File, OpenMode};
+use taffrail_env::{DiskErrorKind, Env, File, OpenMode};
 use taffrail_record::Offset;
 
 /// So much room must there be before a full disk counts as not full.
@@ -128,7 +128,7 @@ async fn forget_producers<E: Env>(log: &Log<E>, wall_ms: i64) {
         let gone = before - state.producers.len();
         shard.producers.set(shard.producers.get() - gone);
     };
-    let entry = Entry::forget_producers(log.inner.id, since);
+    let entry = Entry::forget_producers(log.inner.key(), since);
     if let Err(error) = log.record(entry, forget).await {
         tracing::warn!("log {}: forgetting producers: {error}", log.inner.id);
     }
@@ -137,6 +137,7 @@ async fn forget_producers<E: Env>(log: &Log<E>, wall_ms: i64) {
 /// A log's deletion is durable.
 pub fn forget<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>) {
     shard.logs.borrow_mut().remove(&log.id);
+    log.running.borrow_mut().gone = true;
     let delay = log.running.borrow().config.file_delete_delay_ms.max(0) as u64;
     shard.removed.borrow_mut().push(Removed {
         partition: log.id,
@@ -180,23 +181,29 @@ pub async fn remove_deleted<E: Env>(shard: &Rc<Shard<E>>, now: bool) {
 }
 
 async fn remove_directory<E: Env>(shard: &Rc<Shard<E>>, path: &Path) -> DiskResult<()> {
-    let entries = match shard.env.list(path).await {
-        Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        shard.env.remove_file(&path.join(&entry.name)).await?;
+    match shard.env.list(path).await {
+        // Removed before, but perhaps not durably.
+        Err(error) if error.kind == DiskErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+        Ok(entries) => {
+            for entry in entries {
+                shard.check_alive()?;
+                shard.env.remove_file(&path.join(&entry.name)).await?;
+            }
+            shard.check_alive()?;
+            shard.env.remove_directory(path).await?;
+        }
     }
-    shard.env.remove_directory(path).await?;
-    let partitions = layout::partitions(&shard.directory);
-    shard.env.open_directory(&partitions).await?.sync().await
+    shard
+        .sync_directory(&layout::partitions(&shard.directory))
+        .await
 }
 
 /// Removes the files of segments that have left their logs, after their delay (or `delay`, if given).
 async fn remove_old<E: Env>(shard: &Rc<Shard<E>>, delay: Option<Duration>) {
     let logs: Vec<Rc<LogInner>> = shard.logs.borrow().values().cloned().collect();
     for log in logs {
-        if log.state.borrow().removals.is_empty() || log.running.borrow().deleted {
+        if log.state.borrow().removals.is_empty() || log.running.borrow().gone {
             continue;
         }
         let delay = delay.unwrap_or_else(|| {
@@ -208,7 +215,7 @@ async fn remove_old<E: Env>(shard: &Rc<Shard<E>>, delay: Option<Duration>) {
             return;
         }
         if let Err(error) = remove_segments(shard, &log, delay).await
-            && !log.running.borrow().deleted
+            && !log.running.borrow().gone
         {
             shard.fail(error).await;
             return;
@@ -255,7 +262,7 @@ async fn remove_segments<E: Env>(
     if gone.is_empty() {
         return Ok(());
     }
-    shard.env.open_directory(&directory).await?.sync().await?;
+    shard.sync_directory(&directory).await?;
     log.state
         .borrow_mut()
         .removals
@@ -281,6 +288,7 @@ async fn remove_files<E: Env>(
     suffix: &str,
 ) -> DiskResult<()> {
     for kind in segment_kinds() {
+        shard.check_alive()?;
         let path = layout::log_file(directory, base, kind);
         match shard
             .env
@@ -300,6 +308,7 @@ async fn rename_files<E: Env>(
     base: Offset,
 ) -> DiskResult<()> {
     for kind in segment_kinds() {
+        shard.check_alive()?;
         let path = layout::log_file(directory, base, kind);
         match shard
             .env
@@ -344,7 +353,10 @@ async fn replace_snapshot<E: Env>(
         }
     }
     let path = layout::log_file(&directory, end, FileKind::ProducerSnapshot);
+    shard.check_alive()?;
     let file = shard.env.open(&path, OpenMode::CreateOrOpen).await?;
+    shard.check_alive()?;
     file.truncate(0).await?;
+    shard.check_alive()?;
     file.write_at(0, vec![bytes]).await
 }

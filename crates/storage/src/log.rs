@@ -6,7 +6,7 @@ mod saved;
 mod time;
 
 use crate::journal::Place;
-use crate::journal::entry::Entry;
+use crate::journal::entry::{Entry, LogKey};
 use crate::journal::messages::Lane;
 use crate::logs::EpochEnd;
 use crate::producer::ProducerOverlay;
@@ -129,7 +129,10 @@ pub(crate) struct Running {
     pub making_room: bool,
     pub uncommitted: usize,
     pub waiters: Waiters,
+    /// Takes nothing any more; its deletion is on its way to the journal.
     pub deleted: bool,
+    /// Its deletion is durable, and its files may go at any moment.
+    pub gone: bool,
     /// Writes the indexes and the digest of the last segment.
     pub side: Option<SideWriter>,
     /// The directory is there, and holds no file that nobody knows.
@@ -166,6 +169,7 @@ impl LogInner {
             uncommitted: 0,
             waiters: Waiters::default(),
             deleted: false,
+            gone: false,
             side: None,
             tidied: false,
             flush_queued: false,
@@ -224,10 +228,17 @@ impl LogInner {
         running.high_watermark = running.high_watermark.max(state.end_offset);
         running.waiters.wake_up_to(running.high_watermark);
         let full = running.tail.dirty_bytes() >= shard.options.flush_bytes;
-        if full && !running.flush_queued && !running.deleted {
+        if full && !running.flush_queued && !running.gone {
             running.flush_queued = true;
             shard.flush_queue.borrow_mut().push_back(self.clone());
             shard.flush_bell.ring();
+        }
+    }
+
+    pub fn key(&self) -> LogKey {
+        LogKey {
+            partition: self.id,
+            number: self.number,
         }
     }
 
@@ -332,11 +343,11 @@ impl<E: Env> Log<E> {
                 let mut running = self.inner.running.borrow_mut();
                 running.epoch = running.epoch.max(term);
                 drop(running);
-                let entry = Entry::term(self.inner.id, term, end, leader);
+                let entry = Entry::term(self.inner.key(), term, end, leader);
                 self.record(entry, move |state| state.begin_term(term, end))
             }
             ZeroWidth::Membership { term, members } => {
-                let entry = Entry::membership(self.inner.id, term, end, members.clone());
+                let entry = Entry::membership(self.inner.key(), term, end, members.clone());
                 self.record(entry, move |state| {
                     state.membership = Some(Membership {
                         term,
@@ -353,7 +364,7 @@ impl<E: Env> Log<E> {
         &self,
         vote: EpochVote,
     ) -> impl Future<Output = Result<(), StorageError>> + use<E> + 'static {
-        let entry = Entry::vote(self.inner.id, vote.term, vote.candidate);
+        let entry = Entry::vote(self.inner.key(), vote.term, vote.candidate);
         self.record(entry, move |state| state.vote = Some(vote))
     }
 

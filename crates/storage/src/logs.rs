@@ -3,7 +3,7 @@
 use crate::flush::{self, Round};
 use crate::housekeeping;
 use crate::journal::Place;
-use crate::journal::entry::Entry;
+use crate::journal::entry::{Entry, LogKey};
 use crate::journal::messages::{Lane, ToKeeper, ToShard, WriterSenders};
 use crate::log::LogInner;
 use crate::replay::ReplayedLog;
@@ -168,7 +168,7 @@ impl<E: Env> Logs<E> {
             shard.logs.borrow_mut().insert(partition, log.clone());
             let _nobody_waits = done.send(log);
         };
-        let entry = Entry::create(partition, 0, 0, number);
+        let entry = Entry::create(LogKey { partition, number }, 0, 0);
         self.shard
             .submit(Lane::Ordinary, entry, InFlight::Then(Box::new(then)));
         match wait.await {
@@ -192,7 +192,7 @@ impl<E: Env> Logs<E> {
         }
         log.mark_deleted();
         let (done, wait) = oneshot::channel();
-        let entry = Entry::delete(partition, log.number);
+        let entry = Entry::delete(log.key());
         let then = move |shard: &Rc<Shard<E>>| {
             housekeeping::forget(shard, &log);
             let _nobody_waits = done.send(());

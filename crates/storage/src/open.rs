@@ -58,6 +58,8 @@ pub async fn open<E: Env>(
         make(env, directory, &lock, &mut meta).await?;
     }
     let recovered = recover(env, directory, &meta).await?;
+    // The slot that was read may not be on the platter; the other one is written only when it is.
+    meta::update(env, directory, &meta).await?;
     let identity = Identity {
         directory_id: meta.directory_id,
         cluster_id: meta.cluster_id,
@@ -182,8 +184,15 @@ async fn make<E: Env>(
     let sections: [Section; 0] = [];
     for generation in [0, 1] {
         let pieces = checkpoint::encode(&meta.directory_id, generation, &replay, 1, &sections);
-        let written =
-            checkpoint::write(env, directory, &meta.directory_id, generation, pieces).await;
+        let written = checkpoint::write(
+            env,
+            directory,
+            &meta.directory_id,
+            generation,
+            pieces,
+            || Ok(()),
+        )
+        .await;
         written.map_err(|error| match error {
             checkpoint::WriteError::NoSpace(error) | checkpoint::WriteError::Disk(error) => {
                 OpenError::Disk(error)
@@ -212,7 +221,6 @@ struct Recovered<F> {
     end: ScanEnd,
     generation: u64,
     live: VecDeque<Live<F>>,
-    next: Option<JournalFile<F>>,
     free: Vec<JournalFile<F>>,
     missing: Vec<u32>,
 }
@@ -223,7 +231,7 @@ async fn recover<E: Env>(
     meta: &Meta,
 ) -> Result<Recovered<DiskFile<E>>, OpenError> {
     let checkpoint = checkpoint::read(env, directory, &meta.directory_id).await?;
-    let Some(checkpoint) = checkpoint else {
+    let Some((checkpoint, checkpoint_bytes)) = checkpoint else {
         return Err(OpenError::Damaged {
             file: directory.join(layout::CHECKPOINT),
             offset: 0,
@@ -259,16 +267,22 @@ async fn recover<E: Env>(
     let generation = checkpoint.generation;
     let start = checkpoint.replay;
     let (replayed, end) = replay(&used, meta, checkpoint, start, &journal).await?;
-    secure_last_group(&used, meta, &end).await?;
+    if meta.clean.is_none() {
+        checkpoint::secure(env, directory, generation, checkpoint_bytes).await?;
+        secure_last_group(&used, meta, &end).await?;
+        for name in [layout::JOURNAL, layout::CHECKPOINT, layout::PARTITIONS] {
+            let there = env.open_directory(&directory.join(name)).await?;
+            there.sync().await?;
+        }
+    }
     let mut live: VecDeque<Live<DiskFile<E>>> = VecDeque::new();
-    let mut next = None;
     for (at, file) in used.into_iter().enumerate() {
         match end.begins.get(at) {
             Some(begin) => live.push_back(Live {
                 file,
                 begin: *begin,
             }),
-            None if file.sequence == end.joint.place.file + 1 => next = Some(file),
+            // It may have been prepared; its header is written anew before it is used.
             None => free.push(file),
         }
     }
@@ -277,7 +291,6 @@ async fn recover<E: Env>(
         end,
         generation,
         live,
-        next,
         free,
         missing,
     })
@@ -368,23 +381,29 @@ async fn replay<F: File>(
     Ok((replayed, end))
 }
 
-/// The last group may stand in the page cache only, or in a page whose sync failed. It is written again,
-/// the same bytes, and synced, before anybody builds on it.
+/// The last group, and the header of its file, may stand in the page cache only, or in a page whose sync failed. They
+/// are written again, the same bytes, and synced, before anybody builds on them.
 async fn secure_last_group<F: File>(
     files: &[JournalFile<F>],
     meta: &Meta,
     end: &ScanEnd,
 ) -> DiskResult<()> {
+    let Some(file) = files
+        .iter()
+        .find(|file| file.sequence == end.joint.place.file)
+    else {
+        return Ok(());
+    };
+    let header = FileHeader {
+        directory_id: meta.directory_id,
+        sequence: file.sequence,
+        nonce: file.nonce,
+        len: meta.journal_file_bytes,
+    };
+    file::write_header(&file.file, header).await?;
     let Some(last) = &end.last_group else {
         return Ok(());
     };
-    if meta.clean.is_some() {
-        return Ok(());
-    }
-    let file = files
-        .iter()
-        .find(|file| file.sequence == last.place.file)
-        .expect("the last group was read from one of these files");
     let write = file
         .file
         .write_at(last.place.offset, vec![last.bytes.clone()]);
@@ -422,7 +441,7 @@ fn start<E: Env>(
     let journal = Rc::new(Journal {
         files: RefCell::new(Files {
             live: recovered.live,
-            next: recovered.next,
+            next: None,
             free: recovered.free,
             joint: end.joint,
             failed: None,

@@ -8,7 +8,7 @@ use crate::EpochVote;
 use crate::checkpoint::Checkpoint;
 use crate::cursor::Cursor;
 use crate::journal::Place;
-use crate::journal::entry::{Entry, Kind};
+use crate::journal::entry::{Entry, Kind, LogKey};
 use crate::segment::Segment;
 use crate::state::{LogState, Membership};
 use bytes::Bytes;
@@ -89,26 +89,19 @@ impl Replay {
 
     /// Folds one entry in. The error says what is wrong with it.
     pub fn entry(&mut self, place: Place, entry: Entry) -> Result<(), String> {
-        let Some(log) = self.logs.get_mut(&entry.partition) else {
+        let id = entry.log.partition;
+        let Some(log) = self.logs.get_mut(&id) else {
             return self.entry_of_unknown(place, &entry);
         };
+        if entry.log.number < log.state.number {
+            // A straggler of an earlier life of this partition.
+            return Ok(());
+        }
+        if entry.log.number > log.state.number {
+            return Err(format!("log {id} begins again without having ended"));
+        }
         let known = place < log.as_of;
         match entry.kind {
-            Kind::Create if known => {
-                // What came before belongs to an earlier life of this partition.
-                log.tail.clear();
-                Ok(())
-            }
-            Kind::Create => Err(format!("log {} is created twice", entry.partition)),
-            Kind::Delete if known => {
-                log.tail.clear();
-                Ok(())
-            }
-            Kind::Delete => {
-                self.deleted.push((entry.partition, log.state.number));
-                self.logs.remove(&entry.partition);
-                Ok(())
-            }
             Kind::Append | Kind::Copy => log.batch(place, known, entry),
             Kind::Truncate => {
                 log.tail.split_off(&entry.a);
@@ -118,31 +111,35 @@ impl Replay {
                 Ok(())
             }
             _ if known => Ok(()),
+            Kind::Create => Err(format!("log {id} is created twice")),
+            Kind::Delete => {
+                self.deleted.push((id, log.state.number));
+                self.logs.remove(&id);
+                Ok(())
+            }
             _ => log.change(entry),
         }
     }
 
     fn entry_of_unknown(&mut self, place: Place, entry: &Entry) -> Result<(), String> {
+        let LogKey { partition, number } = entry.log;
         if entry.kind == Kind::Create && place >= self.oldest {
-            let number = entry.b as u64;
             self.next_log_number = self.next_log_number.max(number + 1);
-            let state = LogState::new(entry.partition, number, entry.a, entry.epoch);
+            let state = LogState::new(partition, number, entry.a, entry.epoch);
             let log = InReplay {
                 state,
                 as_of: place,
                 tail: BTreeMap::new(),
             };
-            self.logs.insert(entry.partition, log);
+            self.logs.insert(partition, log);
             return Ok(());
         }
-        if place < self.newest {
-            // Of a log that was deleted before its section was made.
+        // Of a log that was deleted before its section was made; or overtaken by its log's deletion.
+        let late = matches!(entry.kind, Kind::Copy | Kind::Mark);
+        if place < self.newest || late {
             return Ok(());
         }
-        Err(format!(
-            "an entry of log {}, which does not exist",
-            entry.partition
-        ))
+        Err(format!("an entry of log {partition}, which does not exist"))
     }
 
     /// Ends the fold.
@@ -159,7 +156,7 @@ impl Replay {
 
 impl InReplay {
     fn batch(&mut self, place: Place, known: bool, entry: Entry) -> Result<(), String> {
-        let id = entry.partition;
+        let id = entry.log.partition;
         let header = BatchHeader::parse(&entry.payload)
             .ok()
             .filter(|header| header.base_offset == entry.a && header.size() == entry.payload.len())
@@ -193,7 +190,7 @@ impl InReplay {
             }
             Kind::Mark => {
                 let segment = Segment::decode(&mut Cursor::new(&entry.payload))
-                    .ok_or_else(|| format!("a mark of log {} is cut short", entry.partition))?;
+                    .ok_or_else(|| format!("a mark of log {} is cut short", entry.log.partition))?;
                 self.state.mark(segment);
             }
             Kind::Term => self.state.begin_term(entry.epoch, entry.a),

@@ -15,11 +15,11 @@ use crate::{Health, Identity, Options};
 use futures_channel::oneshot;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use taffrail_env::disk::DiskResult;
 use taffrail_env::mailbox::{Receiver, Sender};
-use taffrail_env::{Disk, DiskError, Env, Instant, OpenMode};
+use taffrail_env::{Directory, Disk, DiskError, Env, Instant, OpenMode};
 use taffrail_record::batch::BatchHeader;
 use taffrail_record::{Offset, TopicPartition};
 
@@ -227,6 +227,10 @@ impl<E: Env> Shard<E> {
     }
 
     fn done(self: &Rc<Self>, place: Place, end: Place, counts: [usize; 2]) {
+        if self.failed.borrow().is_some() {
+            // Nobody waits any more; what became durable after all is found at the next start.
+            return;
+        }
         self.as_of.set(end);
         for lane in [Lane::Relief, Lane::Ordinary] {
             for _ in 0..counts[lane as usize] {
@@ -254,6 +258,14 @@ impl<E: Env> Shard<E> {
         }
         if self.is_settled() {
             self.settled.ring();
+        }
+    }
+
+    /// To be asked before every change on disk: after a failure there is none.
+    pub fn check_alive(&self) -> DiskResult<()> {
+        match self.failed.borrow().clone() {
+            Some(error) => Err(error),
+            None => Ok(()),
         }
     }
 
@@ -340,10 +352,21 @@ impl<E: Env> Shard<E> {
         if let Some(file) = self.files.borrow_mut().get(&key) {
             return Ok(file);
         }
+        if mode == OpenMode::CreateOrOpen {
+            self.check_alive()?;
+        }
         let path = layout::log_file(&self.log_directory(log), base_offset, kind);
         let file = self.env.open(&path, mode).await?;
         self.files.borrow_mut().insert(key, file.clone());
         Ok(file)
+    }
+
+    /// Makes the names in a directory durable.
+    pub async fn sync_directory(&self, path: &Path) -> DiskResult<()> {
+        self.check_alive()?;
+        let directory = self.env.open_directory(path).await?;
+        self.check_alive()?;
+        directory.sync().await
     }
 
     pub fn log_directory(&self, log: &LogInner) -> PathBuf {

@@ -5,7 +5,7 @@
 #[allow(dead_code)]
 mod disk;
 
-pub use disk::{DiskWorld, TestDirectory, TestFile};
+pub use disk::{DiskWorld, Fault, TestDirectory, TestFile};
 
 use bytes::{Bytes, BytesMut};
 use std::cell::{Cell, RefCell};
@@ -77,6 +77,8 @@ pub struct World {
     tasks: RefCell<Vec<Slot>>,
     ready: Arc<Mutex<VecDeque<usize>>>,
     sleepers: RefCell<Vec<(u64, Waker)>>,
+    watch: RefCell<Option<Box<dyn Fn() -> bool>>>,
+    news: Cell<u64>,
 }
 
 /// The `Env` of that world. A handle.
@@ -93,6 +95,8 @@ impl TestEnv {
             tasks: RefCell::default(),
             ready: Arc::default(),
             sleepers: RefCell::default(),
+            watch: RefCell::default(),
+            news: Cell::default(),
         }))
     }
 
@@ -104,7 +108,11 @@ impl TestEnv {
             let value = main.await;
             *out.borrow_mut() = Some(value);
         });
+        let mut steps = 0;
         while result.borrow().is_none() && !self.0.disk.borrow().is_dead() {
+            steps += 1;
+            assert!(steps < 2_000_000, "it spins");
+            self.look();
             if !self.step() && !self.pass_time() {
                 break;
             }
@@ -112,8 +120,31 @@ impl TestEnv {
         result.take()
     }
 
+    /// From when on `noticed` holds after a failure, no write may come any more.
+    pub fn watch(&self, noticed: impl Fn() -> bool + 'static) {
+        *self.0.watch.borrow_mut() = Some(Box::new(noticed));
+    }
+
+    fn look(&self) {
+        let failed = self.0.disk.borrow().failed;
+        // The news has to travel from task to task.
+        let news = self.0.news.get() + u64::from(failed);
+        self.0.news.set(news);
+        if news > 60
+            && self
+                .0
+                .watch
+                .borrow()
+                .as_ref()
+                .is_some_and(|noticed| noticed())
+        {
+            self.0.disk.borrow_mut().noticed = true;
+        }
+    }
+
     /// Ends every task.
     pub fn stop(&self) {
+        self.0.watch.borrow_mut().take();
         let tasks = std::mem::take(&mut *self.0.tasks.borrow_mut());
         drop(tasks);
         self.0

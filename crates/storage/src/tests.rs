@@ -1,6 +1,8 @@
 //! The whole storage in a small world.
 
 mod basics;
+mod model;
+mod sweep;
 
 use crate::testing::{DiskWorld, TestEnv};
 use crate::{LogConfig, Logs, Options, open};

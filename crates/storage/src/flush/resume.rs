@@ -138,6 +138,7 @@ async fn cut_side_files<E: Env>(
             return Ok(false);
         }
         if found > u64::from(len) {
+            shard.check_alive()?;
             file.truncate(u64::from(len)).await?;
         }
     }

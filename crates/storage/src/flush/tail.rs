@@ -62,10 +62,12 @@ pub(super) async fn write_out<E: Env>(
             OpenMode::CreateOrOpen,
         )
         .await?;
+    shard.check_alive()?;
     if !run.reserved {
         file.reserve(segment.length, run.bytes as u64).await?;
     }
     let mut side = take_side(shard, log, &segment).await?;
+    shard.check_alive()?;
     if let Err(error) = file.write_at(segment.length, run.batches.clone()).await {
         if error.kind == DiskErrorKind::NoSpace {
             give_back(shard, log, &segment).await?;
@@ -100,7 +102,7 @@ pub(super) async fn write_out<E: Env>(
 
 fn first_run(log: &LogInner) -> Option<Run> {
     let running = log.running.borrow();
-    if running.deleted {
+    if running.gone {
         return None;
     }
     let base_offset = running.tail.dirty().next()?.segment;
@@ -155,6 +157,7 @@ async fn write_side<E: Env>(
         let file = shard
             .file(log, write.kind, base, OpenMode::CreateOrOpen)
             .await?;
+        shard.check_alive()?;
         match file.write_at(write.offset, vec![write.bytes]).await {
             Ok(()) => {}
             Err(error) if error.kind == DiskErrorKind::NoSpace => {
@@ -209,6 +212,7 @@ pub(super) async fn end_segment<E: Env>(
             OpenMode::CreateOrOpen,
         )
         .await?;
+    shard.check_alive()?;
     file.truncate(segment.length).await?;
     written.files.push(file);
     segment.sealed = seal;
@@ -234,8 +238,11 @@ pub(super) async fn write_producer_snapshot<E: Env>(
         offset,
         FileKind::ProducerSnapshot,
     );
+    shard.check_alive()?;
     let file = shard.env.open(&path, OpenMode::CreateOrOpen).await?;
+    shard.check_alive()?;
     file.truncate(0).await?;
+    shard.check_alive()?;
     match file.write_at(0, vec![bytes]).await {
         Err(error) if error.kind != DiskErrorKind::NoSpace => Err(error),
         _ => Ok(()),
@@ -259,5 +266,6 @@ async fn give_back<E: Env>(
             OpenMode::ReadWrite,
         )
         .await?;
+    shard.check_alive()?;
     file.truncate(segment.length).await
 }

@@ -1,11 +1,11 @@
-//! Journal entries: the facts that become durable, 56 bytes and a payload each.
+//! Journal entries: the facts that become durable, 64 bytes and a payload each.
 
 use crate::cursor::Cursor;
 use bytes::{BufMut, Bytes, BytesMut};
 use taffrail_record::{LeaderEpoch, Offset, TopicId, TopicPartition};
 
 /// Bytes before the payload.
-pub const ENTRY_HEADER: usize = 56;
+pub const ENTRY_HEADER: usize = 64;
 /// Payloads up to this size are copied beside their header: cheaper than a piece of their own.
 const COPY_MAX: usize = 1024;
 
@@ -46,11 +46,19 @@ impl Kind {
     }
 }
 
+/// Which log: a partition, and which of its lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogKey {
+    pub partition: TopicPartition,
+    /// Never used twice in a directory.
+    pub number: u64,
+}
+
 /// One fact about one log. What `a`, `b` and `c` mean depends on the kind; the table is in README.md.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub kind: Kind,
-    pub partition: TopicPartition,
+    pub log: LogKey,
     pub epoch: LeaderEpoch,
     pub a: i64,
     pub b: i64,
@@ -59,10 +67,10 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn new(kind: Kind, partition: TopicPartition) -> Entry {
+    fn new(kind: Kind, log: LogKey) -> Entry {
         Entry {
             kind,
-            partition,
+            log,
             epoch: 0,
             a: 0,
             b: 0,
@@ -73,7 +81,7 @@ impl Entry {
 
     /// A batch at `base_offset`, meant for the segment that starts at `segment`.
     pub fn append(
-        partition: TopicPartition,
+        log: LogKey,
         epoch: LeaderEpoch,
         base_offset: Offset,
         segment: Offset,
@@ -86,7 +94,7 @@ impl Entry {
             b: segment,
             c: time_ms,
             payload: batch,
-            ..Entry::new(Kind::Append, partition)
+            ..Entry::new(Kind::Append, log)
         }
     }
 
@@ -98,81 +106,62 @@ impl Entry {
         }
     }
 
-    pub fn create(
-        partition: TopicPartition,
-        epoch: LeaderEpoch,
-        start: Offset,
-        number: u64,
-    ) -> Entry {
+    pub fn create(log: LogKey, epoch: LeaderEpoch, start: Offset) -> Entry {
         Entry {
             epoch,
             a: start,
-            b: number as i64,
-            ..Entry::new(Kind::Create, partition)
+            ..Entry::new(Kind::Create, log)
         }
     }
 
-    pub fn delete(partition: TopicPartition, number: u64) -> Entry {
-        Entry {
-            b: number as i64,
-            ..Entry::new(Kind::Delete, partition)
-        }
+    pub fn delete(log: LogKey) -> Entry {
+        Entry::new(Kind::Delete, log)
     }
 
-    pub fn start(partition: TopicPartition, start: Offset) -> Entry {
+    pub fn start(log: LogKey, start: Offset) -> Entry {
         Entry {
             a: start,
-            ..Entry::new(Kind::Start, partition)
+            ..Entry::new(Kind::Start, log)
         }
     }
 
-    pub fn mark(partition: TopicPartition, descriptor: Bytes) -> Entry {
+    pub fn mark(log: LogKey, descriptor: Bytes) -> Entry {
         Entry {
             payload: descriptor,
-            ..Entry::new(Kind::Mark, partition)
+            ..Entry::new(Kind::Mark, log)
         }
     }
 
-    pub fn term(
-        partition: TopicPartition,
-        term: LeaderEpoch,
-        offset: Offset,
-        leader: i64,
-    ) -> Entry {
+    pub fn term(log: LogKey, term: LeaderEpoch, offset: Offset, leader: i64) -> Entry {
         Entry {
             epoch: term,
             a: offset,
             b: leader,
-            ..Entry::new(Kind::Term, partition)
+            ..Entry::new(Kind::Term, log)
         }
     }
 
-    pub fn membership(
-        partition: TopicPartition,
-        term: LeaderEpoch,
-        offset: Offset,
-        members: Bytes,
-    ) -> Entry {
+    pub fn membership(log: LogKey, term: LeaderEpoch, offset: Offset, members: Bytes) -> Entry {
         Entry {
             epoch: term,
             a: offset,
             payload: members,
-            ..Entry::new(Kind::Membership, partition)
+            ..Entry::new(Kind::Membership, log)
         }
     }
 
-    pub fn vote(partition: TopicPartition, term: LeaderEpoch, candidate: i64) -> Entry {
+    pub fn vote(log: LogKey, term: LeaderEpoch, candidate: i64) -> Entry {
         Entry {
             epoch: term,
             a: candidate,
-            ..Entry::new(Kind::Vote, partition)
+            ..Entry::new(Kind::Vote, log)
         }
     }
 
-    pub fn forget_producers(partition: TopicPartition, idle_since_ms: i64) -> Entry {
+    pub fn forget_producers(log: LogKey, idle_since_ms: i64) -> Entry {
         Entry {
             a: idle_since_ms,
-            ..Entry::new(Kind::ForgetProducers, partition)
+            ..Entry::new(Kind::ForgetProducers, log)
         }
     }
 
@@ -184,9 +173,10 @@ impl Entry {
     pub fn encode(self, head: &mut BytesMut, pieces: &mut Vec<Bytes>) {
         head.put_u32_le(self.kind as u32);
         head.put_u32_le(self.payload.len() as u32);
-        head.put_slice(&self.partition.topic.0);
-        head.put_i32_le(self.partition.partition);
+        head.put_slice(&self.log.partition.topic.0);
+        head.put_i32_le(self.log.partition.partition);
         head.put_i32_le(self.epoch);
+        head.put_u64_le(self.log.number);
         head.put_i64_le(self.a);
         head.put_i64_le(self.b);
         head.put_i64_le(self.c);
@@ -208,7 +198,12 @@ impl Entry {
             topic,
             partition: cursor.i32()?,
         };
-        let (epoch, a, b, c) = (cursor.i32()?, cursor.i64()?, cursor.i64()?, cursor.i64()?);
+        let epoch = cursor.i32()?;
+        let log = LogKey {
+            partition,
+            number: cursor.u64()?,
+        };
+        let (a, b, c) = (cursor.i64()?, cursor.i64()?, cursor.i64()?);
         if len > cursor.remaining() {
             return None;
         }
@@ -216,7 +211,7 @@ impl Entry {
         let payload = bytes.slice(at + ENTRY_HEADER..end);
         let entry = Entry {
             kind,
-            partition,
+            log,
             epoch,
             a,
             b,

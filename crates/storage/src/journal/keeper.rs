@@ -285,6 +285,10 @@ impl<E: Env> Keeper<E> {
                 &self.meta.directory_id,
                 generation,
                 pieces.clone(),
+                || match self.journal.files.borrow().failed.clone() {
+                    Some(error) => Err(error),
+                    None => Ok(()),
+                },
             )
             .await;
             match written {

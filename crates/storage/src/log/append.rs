@@ -284,7 +284,7 @@ impl LogInner {
             running.waiters.wake_up_to(running.end);
         }
         let entry = Entry::append(
-            self.id,
+            self.key(),
             running.epoch,
             header.base_offset,
             segment,
@@ -375,7 +375,7 @@ async fn make_room<E: Env>(shard: Rc<Shard<E>>, log: Rc<LogInner>) {
                 shard.note_full(error.clone()).await;
                 log.refuse_first(&shard, error);
             }
-            Err(error) if log.running.borrow().deleted => drop(error),
+            Err(error) if log.running.borrow().gone => drop(error),
             Err(error) => shard.fail(error).await,
         }
     }
@@ -393,8 +393,10 @@ async fn meet<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>, need: Need) -> D
                 .await?;
             // A crash may have left a file of this name that no mark knows.
             if file.len().await? > 0 {
+                shard.check_alive()?;
                 file.truncate(0).await?;
             }
+            shard.check_alive()?;
             file.reserve(0, bytes).await?;
             let mut plan = Plan::new(base, shard.env.unix_ms());
             plan.reserved = bytes;
@@ -411,6 +413,7 @@ async fn meet<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>, need: Need) -> D
             let file = shard
                 .file(log, FileKind::Segment, base, OpenMode::CreateOrOpen)
                 .await?;
+            shard.check_alive()?;
             let reserved = match file.reserve(from, bytes).await {
                 Err(error) if error.kind == DiskErrorKind::NoSpace && least < bytes => {
                     file.reserve(from, least).await?;
@@ -439,6 +442,7 @@ impl LogInner {
             return Ok(());
         }
         let path = shard.log_directory(self);
+        shard.check_alive()?;
         match shard.env.create_directory(&path).await {
             Ok(()) => {}
             Err(error) if error.kind == DiskErrorKind::AlreadyExists => {
@@ -464,6 +468,7 @@ impl LogInner {
                 None => entry.name == layout::STATE_NEW,
             };
             if !known {
+                shard.check_alive()?;
                 shard.env.remove_file(&path.join(&entry.name)).await?;
             }
         }

@@ -212,6 +212,7 @@ impl<E: Env> Log<E> {
                 .shard
                 .file(&self.inner, write.kind, base, OpenMode::CreateOrOpen)
                 .await?;
+            self.shard.check_alive()?;
             if let Err(error) = file.write_at(write.offset, vec![write.bytes]).await {
                 if error.kind != DiskErrorKind::NoSpace {
                     self.shard.fail(error.clone()).await;

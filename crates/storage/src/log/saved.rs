@@ -9,7 +9,7 @@ use crate::layout::{self, FileKind};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::path::Path;
 use taffrail_env::disk::{DiskResult, read_full};
-use taffrail_env::{Directory, DiskErrorKind, Env, File, OpenMode};
+use taffrail_env::{DiskErrorKind, Env, File, OpenMode};
 use taffrail_record::{Offset, TopicPartition};
 
 const MAGIC: &[u8; 8] = b"TAFFSTAT";
@@ -69,7 +69,7 @@ impl<E: Env> Log<E> {
         if offset > start {
             let inner = self.inner.clone();
             let shard = self.shard.clone();
-            self.record(Entry::start(self.inner.id, offset), move |state| {
+            self.record(Entry::start(self.inner.key(), offset), move |state| {
                 let gone = state.advance_start(offset);
                 for base in gone {
                     shard.digests.borrow_mut().remove(inner.number, base);
@@ -122,25 +122,32 @@ impl<E: Env> Log<E> {
         let new = directory.join(layout::STATE_NEW);
         let mut pieces = vec![encode_header(log.id, end_offset, &state)];
         pieces.extend(state);
+        shard.check_alive()?;
         let file = shard.env.open(&new, OpenMode::CreateOrOpen).await?;
+        shard.check_alive()?;
         file.truncate(0).await?;
+        shard.check_alive()?;
         if let Err(error) = file.write_at(0, pieces).await {
             if error.kind == DiskErrorKind::NoSpace {
                 shard.env.remove_file(&new).await?;
             }
             return Err(error);
         }
+        shard.check_alive()?;
         file.sync().await?;
+        shard.check_alive()?;
         shard.env.rename(&new, &self.state_path(end_offset)).await?;
-        shard.env.open_directory(&directory).await?.sync().await?;
-        let partitions = layout::partitions(&shard.directory);
-        shard.env.open_directory(&partitions).await?.sync().await?;
+        shard.sync_directory(&directory).await?;
+        shard
+            .sync_directory(&layout::partitions(&shard.directory))
+            .await?;
         let written = self.read_state(end_offset).await?;
         if written.is_none() {
             return Ok(false);
         }
         for older in self.saved_offsets(&directory).await? {
             if older < end_offset {
+                shard.check_alive()?;
                 shard.env.remove_file(&self.state_path(older)).await?;
             }
         }
@@ -158,7 +165,10 @@ impl<E: Env> Log<E> {
         let mut damaged = None;
         while let Some(offset) = offsets.pop() {
             match self.read_state(offset).await? {
-                Some(found) => return Ok(Some(found)),
+                Some(found) => {
+                    self.secure_state(&directory, offset).await?;
+                    return Ok(Some(found));
+                }
                 None => damaged = damaged.or(Some(offset)),
             }
         }
@@ -172,6 +182,17 @@ impl<E: Env> Log<E> {
             }),
             None => Ok(None),
         }
+    }
+
+    /// After a kill a snapshot may be there in the page cache only, by content or by name.
+    async fn secure_state(&self, directory: &Path, offset: Offset) -> DiskResult<()> {
+        if self.shard.identity.clean || self.shard.failed.borrow().is_some() {
+            return Ok(());
+        }
+        let path = self.state_path(offset);
+        let file = self.shard.env.open(&path, OpenMode::ReadWrite).await?;
+        file.sync().await?;
+        self.shard.sync_directory(directory).await
     }
 
     async fn saved_offsets(&self, directory: &Path) -> DiskResult<Vec<Offset>> {

@@ -59,6 +59,8 @@ pub struct DiskWorld {
     dead: bool,
     /// Writes and syncs after the first injected failure: there must be none.
     pub failed: bool,
+    /// Everybody has heard of it.
+    pub noticed: bool,
     pub writes_after_failure: Vec<String>,
     pub bytes_read: u64,
 }
@@ -87,6 +89,7 @@ impl DiskWorld {
             operations: 0,
             dead: false,
             failed: false,
+            noticed: false,
             writes_after_failure: Vec::new(),
             bytes_read: 0,
         }
@@ -99,7 +102,7 @@ impl DiskWorld {
     /// Counts an operation that changes something. An error if it is to fail.
     fn operation(&mut self, operation: DiskOperation, path: &Path) -> DiskResult<()> {
         self.operations += 1;
-        if self.failed {
+        if self.noticed {
             self.writes_after_failure
                 .push(format!("{} {}", operation.name(), path.display()));
         }
@@ -302,6 +305,7 @@ impl DiskWorld {
             operations: 0,
             dead: false,
             failed: false,
+            noticed: false,
             writes_after_failure: Vec::new(),
             bytes_read: 0,
             ..self.clone()
