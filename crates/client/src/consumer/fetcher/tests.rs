@@ -74,6 +74,22 @@ fn records_come_out_once_in_order_from_the_position_on_in_every_codec() {
 }
 
 #[test]
+fn a_batch_wholly_before_the_position_is_left_out() {
+    let mut fetcher = started(StartAt::Offset(3));
+    let fetch = send(&mut fetcher);
+    let bytes = [batch(0, 2, Codec::None), batch(2, 2, Codec::None)].concat();
+    let last = batch(2, 2, Codec::None).len();
+    fetcher.on_fetched(&fetch, &bytes.into(), 4).expect("sound");
+    assert!(fetcher.to_fetch(Instant(1), last).is_empty());
+    assert_eq!(
+        fetcher.to_fetch(Instant(1), last + 1).len(),
+        1,
+        "one batch is kept"
+    );
+    assert_eq!(fetcher.take(10).expect("sound").len(), 1);
+}
+
+#[test]
 fn a_batch_cut_short_at_the_end_is_asked_for_again() {
     let mut fetcher = started(StartAt::Offset(0));
     let fetch = send(&mut fetcher);

@@ -299,6 +299,8 @@ fn drawn_histories_write_every_record_at_most_once_and_in_order() {
         });
         let mut log = Log::default();
         let mut on_their_way: Vec<ToSend> = Vec::new();
+        // What a broken connection still holds, and may bring later.
+        let mut stray: Vec<ToSend> = Vec::new();
         let mut next_value = 0_u64;
         let mut fates = BTreeMap::new();
         let mut ms = 0;
@@ -318,14 +320,15 @@ fn drawn_histories_write_every_record_at_most_once_and_in_order() {
             // One connection: the first is served first, and when it breaks all go with it. In calm stretches nothing breaks.
             let calm = ms / 3_000 % 2 == 1 || ms > 20_000;
             if !on_their_way.is_empty() && draw.below(4) > 0 {
-                serve(
-                    &mut accumulator,
-                    &mut log,
-                    &mut on_their_way,
-                    &mut draw,
-                    calm,
-                    now,
-                );
+                let mut world = World {
+                    log: &mut log,
+                    on_their_way: &mut on_their_way,
+                    stray: &mut stray,
+                };
+                world.serve(&mut accumulator, &mut draw, calm, now);
+            }
+            if !stray.is_empty() && draw.below(8) == 0 {
+                log.produce(&stray.remove(0).bytes);
             }
             for record in accumulator.take_settled() {
                 assert!(fates.insert(record.waiter, record.fate).is_none());
@@ -335,47 +338,58 @@ fn drawn_histories_write_every_record_at_most_once_and_in_order() {
     }
 }
 
-fn serve(
-    accumulator: &mut Accumulator<u64>,
-    log: &mut Log,
-    on_their_way: &mut Vec<ToSend>,
-    draw: &mut Draw,
-    calm: bool,
-    now: Instant,
-) {
-    let first = on_their_way.remove(0);
-    match if calm { 9 } else { draw.below(12) } {
-        0 => {
-            // The connection breaks; a part of what was written arrived.
-            on_their_way.insert(0, first);
-            let arrived = draw.below(on_their_way.len() as u64 + 1) as usize;
-            for (place, sent) in on_their_way.drain(..).enumerate() {
-                if place < arrived {
-                    log.produce(&sent.bytes);
-                }
-                let outcome = Outcome::Unanswered("reset".to_owned());
-                accumulator.on_outcome(now, &sent.partition, sent.batch_id, outcome, 7);
+/// The broker and the network to it.
+struct World<'a> {
+    log: &'a mut Log,
+    on_their_way: &'a mut Vec<ToSend>,
+    stray: &'a mut Vec<ToSend>,
+}
+
+impl World<'_> {
+    fn serve(
+        &mut self,
+        accumulator: &mut Accumulator<u64>,
+        draw: &mut Draw,
+        calm: bool,
+        now: Instant,
+    ) {
+        if !calm && draw.below(12) == 0 {
+            self.break_connection(accumulator, draw, now);
+            return;
+        }
+        let first = self.on_their_way.remove(0);
+        let refusal = |code| Outcome::Error {
+            code,
+            message: None,
+        };
+        let outcome = match if calm { 9 } else { draw.below(11) } {
+            0 => refusal(ErrorCode::NotEnoughReplicas),
+            1 => refusal(ErrorCode::NotLeaderOrFollower),
+            2 => refusal(ErrorCode::MessageTooLarge),
+            3 => Outcome::Unsent("refused".to_owned()),
+            _ => self.log.produce(&first.bytes),
+        };
+        accumulator.on_outcome(now, &first.partition, first.batch_id, outcome, 7);
+    }
+
+    /// A part of what was written arrived, and the rest may arrive late.
+    fn break_connection(
+        &mut self,
+        accumulator: &mut Accumulator<u64>,
+        draw: &mut Draw,
+        now: Instant,
+    ) {
+        // Only one connection's bytes stray at a time: what an earlier one still held is lost.
+        self.stray.clear();
+        let arrived = draw.below(self.on_their_way.len() as u64 + 1) as usize;
+        for (place, sent) in self.on_their_way.drain(..).enumerate() {
+            if place < arrived {
+                self.log.produce(&sent.bytes);
+            } else {
+                self.stray.push(sent.clone());
             }
-        }
-        1 => {
-            let code = match draw.below(3) {
-                0 => ErrorCode::NotEnoughReplicas,
-                1 => ErrorCode::NotLeaderOrFollower,
-                _ => ErrorCode::MessageTooLarge,
-            };
-            let outcome = Outcome::Error {
-                code,
-                message: None,
-            };
-            accumulator.on_outcome(now, &first.partition, first.batch_id, outcome, 7);
-        }
-        2 => {
-            let outcome = Outcome::Unsent("refused".to_owned());
-            accumulator.on_outcome(now, &first.partition, first.batch_id, outcome, 7);
-        }
-        _ => {
-            let outcome = log.produce(&first.bytes);
-            accumulator.on_outcome(now, &first.partition, first.batch_id, outcome, 7);
+            let outcome = Outcome::Unanswered("reset".to_owned());
+            accumulator.on_outcome(now, &sent.partition, sent.batch_id, outcome, 7);
         }
     }
 }

@@ -19,8 +19,12 @@ fn queue() -> PartitionQueue<u64> {
 
 /// Begins a batch of `records` records.
 fn begin(queue: &mut PartitionQueue<u64>, id: u64, records: u64) {
+    begin_at(queue, NOW, id, records);
+}
+
+fn begin_at(queue: &mut PartitionQueue<u64>, now: Instant, id: u64, records: u64) {
     let builder = BatchBuilder::new(Codec::None, 0);
-    queue.begin(Batch::new(id, NOW, DELIVERY, builder));
+    queue.begin(Batch::new(id, now, DELIVERY, builder));
     for record in 0..records {
         assert!(queue.append_to_open(&Record::of_value("value"), 0));
         let batch = queue.open_batch().expect("it was just begun");
@@ -187,6 +191,53 @@ fn a_batch_refused_outright_behind_such_a_hole_goes_again_in_the_next_epoch() {
     assert!(end(&mut queue, 1, error(ErrorCode::OutOfOrderSequenceNumber)).is_none());
     assert!(queue.restart_if_due().0.is_empty());
     assert_eq!(send(&mut queue), (1, 1, 0));
+}
+
+#[test]
+fn beginning_again_fails_what_may_be_in_the_log_and_carries_over_the_rest() {
+    let mut queue = queue();
+    begin_at(&mut queue, Instant(0), 0, 1);
+    for id in 1..4 {
+        begin(&mut queue, id, 1);
+    }
+    for _ in 0..3 {
+        send(&mut queue);
+    }
+    assert_eq!(
+        queue.expire(Instant(0) + DELIVERY).len(),
+        1,
+        "the first alone"
+    );
+    end(&mut queue, 2, lost());
+    end(&mut queue, 1, error(ErrorCode::OutOfOrderSequenceNumber));
+    let (failed, _) = queue.restart_if_due();
+    assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0].batch.id, 2);
+    assert_eq!(send(&mut queue), (1, 1, 0));
+    assert_eq!(send(&mut queue), (3, 1, 1));
+}
+
+#[test]
+fn a_broker_that_gave_up_waiting_may_have_written() {
+    for (code, may_be_written) in [
+        (ErrorCode::RequestTimedOut, true),
+        (ErrorCode::NotEnoughReplicasAfterAppend, true),
+        (ErrorCode::KafkaStorageError, true),
+        (ErrorCode::NotLeaderOrFollower, false),
+        (ErrorCode::NotEnoughReplicas, false),
+    ] {
+        let mut queue = queue();
+        begin(&mut queue, 0, 1);
+        send(&mut queue);
+        assert!(
+            end(&mut queue, 0, error(code)).is_none(),
+            "it is tried again"
+        );
+        let expired = queue.expire(NOW + DELIVERY);
+        let fate = expired.into_iter().next().expect("too old").fate;
+        let error = fate.expect_err("given up");
+        assert_eq!(error.may_be_written(), may_be_written, "{code:?}");
+    }
 }
 
 #[test]
