@@ -1,0 +1,412 @@
+//! `taffrail log`: reads segments offline, batch by batch, with no more than one batch in memory.
+//!
+//! PATH is a segment, a partition's directory, or a data directory. In a log's last segment bytes that do not verify may be what a crash left
+//! behind above the last synced mark, which the next start writes again; anywhere else they are damage.
+
+use crate::arguments::LogCommand;
+use crate::failure::Failure;
+use crate::output;
+use crate::time;
+use bytes::{Bytes, BytesMut};
+use serde_json::{Value, json};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use taffrail_env::disk::{Disk, EntryKind, read_full};
+use taffrail_env::{DiskErrorKind, OpenMode};
+use taffrail_os::Os;
+use taffrail_record::batch::{self, BatchHeader, HEADER_LEN, RecordView};
+use taffrail_record::compression::DecompressLimit;
+
+/// The largest batch that is read into memory.
+const BATCH_BYTES_MAX: usize = 128 << 20;
+const LIMIT: DecompressLimit = DecompressLimit {
+    output_bytes_max: 1 << 30,
+};
+/// Directories below PATH that are looked into: partitions, and a partition's.
+const DEPTH_MAX: usize = 3;
+
+pub fn run(command: LogCommand) -> Result<(), Failure> {
+    taffrail_os::run(async |os: Os| match command {
+        LogCommand::Dump {
+            path,
+            records,
+            json,
+        } => dump(&os, &path, records, json).await,
+        LogCommand::Verify { path, json } => verify(&os, &path, json).await,
+    })
+}
+
+/// The segments of one log, in order of their offsets.
+struct LogFiles {
+    segments: Vec<PathBuf>,
+}
+
+/// Finds every log at or below `path`.
+async fn find_logs(os: &Os, path: &Path) -> Result<Vec<LogFiles>, Failure> {
+    if is_segment(path) {
+        let segments = vec![path.to_owned()];
+        return Ok(vec![LogFiles { segments }]);
+    }
+    let mut logs = Vec::new();
+    let mut directories = vec![(path.to_owned(), 0)];
+    while let Some((directory, depth)) = directories.pop() {
+        let entries = os.list(&directory).await.map_err(|error| {
+            let hint = match error.kind {
+                DiskErrorKind::WrongKind => "; expected a segment (*.log) or a directory",
+                _ => "",
+            };
+            Failure::operation(format!("{error}{hint}"))
+        })?;
+        let mut segments = Vec::new();
+        for entry in entries {
+            let inner = directory.join(&entry.name);
+            match entry.kind {
+                EntryKind::File if is_segment(&inner) => segments.push(inner),
+                EntryKind::Directory if depth < DEPTH_MAX => directories.push((inner, depth + 1)),
+                _ => {}
+            }
+        }
+        if !segments.is_empty() {
+            segments.sort();
+            logs.push(LogFiles { segments });
+        }
+    }
+    logs.sort_by(|one, other| one.segments.cmp(&other.segments));
+    Ok(logs)
+}
+
+/// Only segments end in `.log`, named by their base offset in 20 digits.
+fn is_segment(path: &Path) -> bool {
+    base_offset(path).is_some()
+}
+
+fn base_offset(path: &Path) -> Option<i64> {
+    let name = path.file_name()?.to_str()?.strip_suffix(".log")?;
+    let digits = name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| name.parse().ok()).flatten()
+}
+
+/// What stands at a place in a segment.
+enum Found {
+    Batch(BatchHeader, Bytes),
+    End,
+    /// Nothing that verifies, and why.
+    Bad(String),
+}
+
+struct SegmentReader<F> {
+    file: F,
+    len: u64,
+    position: u64,
+}
+
+impl<F: taffrail_env::File> SegmentReader<F> {
+    async fn next(&mut self) -> Result<Found, Failure> {
+        if self.position >= self.len {
+            return Ok(Found::End);
+        }
+        let head = read_full(&self.file, self.position, HEADER_LEN).await?;
+        let header = match BatchHeader::parse(&head) {
+            Ok(header) => header,
+            Err(error) => return Ok(Found::Bad(error.to_string())),
+        };
+        let size = header.size();
+        if size > BATCH_BYTES_MAX || size as u64 > self.len - self.position {
+            let left = self.len - self.position;
+            return Ok(Found::Bad(format!(
+                "the batch claims {size} bytes and {left} are there"
+            )));
+        }
+        let bytes: BytesMut = read_full(&self.file, self.position, size).await?;
+        if let Err(error) = batch::verify_crc(&bytes) {
+            return Ok(Found::Bad(error.to_string()));
+        }
+        self.position += size as u64;
+        Ok(Found::Batch(header, bytes.freeze()))
+    }
+}
+
+async fn open(os: &Os, path: &Path) -> Result<SegmentReader<<Os as Disk>::File>, Failure> {
+    let file = os.open(path, OpenMode::Read).await?;
+    let len = taffrail_env::File::len(&file).await?;
+    Ok(SegmentReader {
+        file,
+        len,
+        position: 0,
+    })
+}
+
+async fn dump(os: &Os, path: &Path, records: bool, json: bool) -> Result<(), Failure> {
+    for log in find_logs(os, path).await? {
+        for segment in &log.segments {
+            dump_segment(os, segment, records, json).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn dump_segment(os: &Os, path: &Path, records: bool, json: bool) -> Result<(), Failure> {
+    let mut reader = open(os, path).await?;
+    if !json {
+        output::text(os, format!("{}\n", path.display())).await?;
+    }
+    loop {
+        let position = reader.position;
+        let text = match reader.next().await? {
+            Found::End => return Ok(()),
+            Found::Bad(why) => {
+                let left = reader.len - position;
+                let line = match json {
+                    true => json!({ "file": path.display().to_string(), "position": position, "bytes": left, "bad": why }).to_string(),
+                    false => format!("  {position}: {left} bytes that are no batch: {why}"),
+                };
+                return output::text(os, line + "\n").await;
+            }
+            Found::Batch(header, bytes) => match json {
+                true => format!("{}\n", batch_json(path, position, &header, &bytes, records)),
+                false => batch_text(position, &header, &bytes, records),
+            },
+        };
+        output::text(os, text).await?;
+    }
+}
+
+fn codec(header: &BatchHeader) -> String {
+    let codec = header.codec();
+    codec.map_or_else(|error| error.to_string(), |codec| codec.name().to_owned())
+}
+
+fn batch_text(position: u64, header: &BatchHeader, bytes: &Bytes, records: bool) -> String {
+    let mut text = format!(
+        "  {position}: offsets {}-{} epoch {} records {} bytes {} {} time {}",
+        header.base_offset,
+        header.last_offset(),
+        header.partition_leader_epoch,
+        header.record_count,
+        header.size(),
+        codec(header),
+        time::format_rfc3339(header.max_timestamp),
+    );
+    if header.has_producer_id() {
+        text.push_str(&format!(
+            " producer {} epoch {} sequence {}",
+            header.producer_id, header.producer_epoch, header.base_sequence
+        ));
+    }
+    if header.is_control() {
+        text.push_str(" control");
+    }
+    text.push('\n');
+    if records {
+        let walked = each_record(bytes, |header, record| {
+            let shown = |bytes: Option<&[u8]>| {
+                bytes.map_or_else(
+                    || "null".to_owned(),
+                    |bytes| format!("\"{}\"", bytes.escape_ascii()),
+                )
+            };
+            text.push_str(&format!(
+                "    {} {} key {} value {}\n",
+                header.record_offset(record),
+                time::format_rfc3339(header.record_timestamp(record)),
+                shown(record.key),
+                shown(record.value),
+            ));
+        });
+        if let Err(why) = walked {
+            text.push_str(&format!("    {why}\n"));
+        }
+    }
+    text
+}
+
+fn batch_json(
+    path: &Path,
+    position: u64,
+    header: &BatchHeader,
+    bytes: &Bytes,
+    records: bool,
+) -> Value {
+    let mut object = json!({
+        "file": path.display().to_string(),
+        "position": position,
+        "bytes": header.size(),
+        "base_offset": header.base_offset,
+        "last_offset": header.last_offset(),
+        "leader_epoch": header.partition_leader_epoch,
+        "records": header.record_count,
+        "codec": codec(header),
+        "max_timestamp": header.max_timestamp,
+        "producer_id": header.producer_id,
+        "producer_epoch": header.producer_epoch,
+        "base_sequence": header.base_sequence,
+        "control": header.is_control(),
+    });
+    if records {
+        let mut list = Vec::new();
+        let walked = each_record(bytes, |header, record| {
+            let shown = |bytes: Option<&[u8]>| bytes.map(|bytes| bytes.escape_ascii().to_string());
+            list.push(json!({
+                "offset": header.record_offset(record),
+                "timestamp": header.record_timestamp(record),
+                "key": shown(record.key),
+                "value": shown(record.value),
+            }));
+        });
+        object["content"] = Value::Array(list);
+        if let Err(why) = walked {
+            object["bad"] = Value::from(why);
+        }
+    }
+    object
+}
+
+fn each_record(
+    bytes: &Bytes,
+    mut visit: impl FnMut(&BatchHeader, &RecordView<'_>),
+) -> Result<(), String> {
+    batch::for_each_record(bytes, LIMIT, |header, record| {
+        visit(header, &record);
+        ControlFlow::Continue(())
+    })
+    .map_err(|error| error.to_string())
+}
+
+/// What was found at large.
+#[derive(Default)]
+struct Summary {
+    logs: u64,
+    segments: u64,
+    batches: u64,
+    records: u64,
+    bytes: u64,
+    /// Bytes at the ends of last segments that do not verify.
+    tails: Vec<(PathBuf, u64, String)>,
+}
+
+async fn verify(os: &Os, path: &Path, json: bool) -> Result<(), Failure> {
+    let mut summary = Summary::default();
+    for log in find_logs(os, path).await? {
+        summary.logs += 1;
+        let mut next_offset = None;
+        for (place, segment) in log.segments.iter().enumerate() {
+            let is_last = place + 1 == log.segments.len();
+            next_offset = verify_segment(os, segment, is_last, next_offset, &mut summary).await?;
+        }
+    }
+    report(os, &summary, json).await
+}
+
+/// Answers the offset behind the segment's last batch.
+async fn verify_segment(
+    os: &Os,
+    path: &Path,
+    is_last: bool,
+    next_offset: Option<i64>,
+    summary: &mut Summary,
+) -> Result<Option<i64>, Failure> {
+    let mut reader = open(os, path).await?;
+    let base = base_offset(path).expect("only segments are verified");
+    let mut next = next_offset.unwrap_or(base);
+    summary.segments += 1;
+    let damaged = |position: u64, why: String| {
+        Err(Failure::damaged(format!(
+            "{} at {position}: {why}",
+            path.display()
+        )))
+    };
+    if base < next {
+        return damaged(
+            0,
+            format!("begins at offset {base}, and the segment before it ends at {next}"),
+        );
+    }
+    next = base;
+    loop {
+        let position = reader.position;
+        let (header, bytes) = match reader.next().await? {
+            Found::Batch(header, bytes) => (header, bytes),
+            Found::End => return Ok(Some(next)),
+            Found::Bad(why) if is_last => {
+                let left = reader.len - position;
+                summary.tails.push((path.to_owned(), left, why));
+                return Ok(Some(next));
+            }
+            Found::Bad(why) => return damaged(position, why),
+        };
+        if header.base_offset < next {
+            return damaged(
+                position,
+                format!("offset {} where {next} or more is due", header.base_offset),
+            );
+        }
+        let mut count = 0;
+        if let Err(why) = each_record(&bytes, |_, _| count += 1) {
+            return damaged(position, why);
+        }
+        if count != header.record_count {
+            return damaged(
+                position,
+                format!(
+                    "{count} records where the header says {}",
+                    header.record_count
+                ),
+            );
+        }
+        next = header.next_offset();
+        summary.batches += 1;
+        summary.records += u64::from(header.record_count.unsigned_abs());
+        summary.bytes += header.size() as u64;
+    }
+}
+
+async fn report(os: &Os, summary: &Summary, json: bool) -> Result<(), Failure> {
+    if json {
+        let tails: Vec<Value> = summary
+            .tails
+            .iter()
+            .map(|(path, bytes, why)| json!({ "file": path.display().to_string(), "bytes": bytes, "why": why }))
+            .collect();
+        let object = json!({
+            "logs": summary.logs,
+            "segments": summary.segments,
+            "batches": summary.batches,
+            "records": summary.records,
+            "bytes": summary.bytes,
+            "unverified_tails": tails,
+        });
+        return output::json(os, &object).await;
+    }
+    let mut text = format!(
+        "{} logs, {} segments, {} batches, {} records, {} bytes: all verified\n",
+        summary.logs, summary.segments, summary.batches, summary.records, summary.bytes
+    );
+    for (path, bytes, why) in &summary.tails {
+        text.push_str(&format!(
+            "{}: {bytes} bytes at the end are not part of the log ({why}); after a crash the next start writes them again\n",
+            path.display()
+        ));
+    }
+    output::text(os, text).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_twenty_digits_are_segments() {
+        assert_eq!(
+            base_offset(Path::new("/d/00000000000000000120.log")),
+            Some(120)
+        );
+        for name in [
+            "120.log",
+            "00000000000000000120.index",
+            "0000000000000000012x.log",
+            "kafka.log",
+        ] {
+            assert_eq!(base_offset(Path::new(name)), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! `taffrail produce`: each line of stdin becomes a record, byte for byte.
+//!
+//! Lines end at `\n` and at nothing else; the last may lack it; an empty line is an empty record. Memory is bounded by the producer's: while it
+//! is full, stdin is not read.
+
+use super::with_client;
+use crate::arguments::ProduceOptions;
+use crate::failure::Failure;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use std::collections::VecDeque;
+use taffrail_client::{Acks, Client, Delivery, Producer, ProducerOptions, Record, SendError};
+use taffrail_os::Os;
+
+/// The longest line: what the broker's largest frame can carry.
+const LINE_BYTES_MAX: usize = 100 << 20;
+/// Beyond this many, the first of the records on their way is waited for.
+const DELIVERIES_MAX: usize = 1 << 17;
+
+pub fn run(options: ProduceOptions) -> Result<(), Failure> {
+    with_client(&options.brokers, async |os, client| {
+        produce(os, client, &options).await
+    })
+}
+
+/// What became of the lines.
+#[derive(Default)]
+struct Tally {
+    lines: u64,
+    failed: u64,
+    first_failure: Option<(u64, SendError)>,
+}
+
+impl Tally {
+    fn count(&mut self, line: u64, fate: Result<taffrail_client::Acked, SendError>) {
+        if let Err(error) = fate {
+            self.failed += 1;
+            self.first_failure.get_or_insert((line, error));
+        }
+    }
+
+    fn verdict(self, input: Result<(), Failure>) -> Result<(), Failure> {
+        let Some((line, error)) = self.first_failure else {
+            return input;
+        };
+        let input = input.err().and_then(|failure| failure.message);
+        let and_input = input
+            .map(|message| format!("; {message}"))
+            .unwrap_or_default();
+        Err(Failure::operation(format!(
+            "{} of {} lines were not acknowledged; the first is line {line}: {error}{and_input}",
+            self.failed, self.lines
+        )))
+    }
+}
+
+async fn produce(os: &Os, client: &Client<Os>, options: &ProduceOptions) -> Result<(), Failure> {
+    let acks = options.acks.acks();
+    let producer = Producer::new(
+        client,
+        ProducerOptions {
+            acks,
+            idempotence: acks == Acks::All,
+            codec: options.compression.codec(),
+            batch_bytes: 64 << 10,
+            request_bytes_max: LINE_BYTES_MAX,
+            ..ProducerOptions::default()
+        },
+    );
+    let mut tally = Tally::default();
+    let mut deliveries: VecDeque<(u64, Delivery)> = VecDeque::new();
+    let mut input = os.stdin().lines(LINE_BYTES_MAX);
+    let mut read = Ok(());
+    while let Some(line) = input.next().await {
+        let line = match line {
+            Ok(line) => line,
+            Err(error) => {
+                let number = tally.lines + 1;
+                read = Err(Failure::operation(format!(
+                    "stdin: line {number}: {error}; nothing from there on was sent"
+                )));
+                break;
+            }
+        };
+        tally.lines += 1;
+        let record = record(line, options.key_separator.as_deref());
+        let sent = producer
+            .send(&options.topic, options.partition, record)
+            .await;
+        match sent {
+            Ok(delivery) => deliveries.push_back((tally.lines, delivery)),
+            Err(error) => {
+                let hopeless = matches!(
+                    error,
+                    SendError::NoSuchPartition { .. } | SendError::NotBegun(_)
+                );
+                tally.count(tally.lines, Err(error));
+                if hopeless {
+                    // What keeps one line from being sent keeps all of them; but the rest is still counted.
+                    tally.lines += rest(&mut input, &mut tally.failed).await;
+                    break;
+                }
+            }
+        }
+        settle(&mut deliveries, &mut tally, DELIVERIES_MAX).await;
+    }
+    producer.flush().await;
+    settle(&mut deliveries, &mut tally, 0).await;
+    tally.verdict(read)
+}
+
+/// Counts the lines that will not be sent.
+async fn rest(input: &mut taffrail_os::stdio::Lines, failed: &mut u64) -> u64 {
+    let mut lines = 0;
+    while let Some(Ok(_)) = input.next().await {
+        lines += 1;
+    }
+    *failed += lines;
+    lines
+}
+
+/// Counts what is known already, and waits until no more than `max` are on their way.
+async fn settle(deliveries: &mut VecDeque<(u64, Delivery)>, tally: &mut Tally, max: usize) {
+    while let Some((line, delivery)) = deliveries.front_mut() {
+        let fate = match delivery.now_or_never() {
+            Some(fate) => fate,
+            None if deliveries.len() <= max => return,
+            None => {
+                let (line, delivery) = deliveries.pop_front().expect("there is a front");
+                tally.count(line, delivery.await);
+                continue;
+            }
+        };
+        tally.count(*line, fate);
+        deliveries.pop_front();
+    }
+}
+
+/// A line as a record. Without the separator in it a line has no key.
+fn record(line: Bytes, separator: Option<&str>) -> Record {
+    let Some(at) = separator.and_then(|separator| find(&line, separator.as_bytes())) else {
+        return Record::of_value(line);
+    };
+    let behind = at + separator.map_or(0, str::len);
+    Record {
+        key: Some(line.slice(..at)),
+        value: Some(line.slice(behind..)),
+        ..Record::default()
+    }
+}
+
+fn find(line: &[u8], separator: &[u8]) -> Option<usize> {
+    line.windows(separator.len())
+        .position(|window| window == separator)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_separator_ends_the_key_and_a_line_without_one_has_none() {
+        let with_key = record(Bytes::from_static(b"k::v::w"), Some("::"));
+        assert_eq!(with_key.key.as_deref(), Some(&b"k"[..]));
+        assert_eq!(with_key.value.as_deref(), Some(&b"v::w"[..]));
+        let without = record(Bytes::from_static(b"\xff\r"), Some("::"));
+        assert_eq!(without.key, None);
+        assert_eq!(without.value.as_deref(), Some(&b"\xff\r"[..]));
+        let empty = record(Bytes::new(), None);
+        assert_eq!(empty.value.as_deref(), Some(&b""[..]));
+    }
+}
