@@ -1,7 +1,7 @@
 //! Where things lie in a data directory. The only place that makes or takes apart a name.
 
 use std::path::{Path, PathBuf};
-use taffrail_record::{Offset, TopicPartition};
+use taffrail_record::{Offset, TopicId, TopicPartition};
 
 pub const META: &str = "taffrail.meta";
 pub const META_NEW: &str = "taffrail.meta.new";
@@ -84,6 +84,21 @@ pub fn log_directory(directory: &Path, partition: TopicPartition, number: u64) -
         .map(|b| format!("{b:02x}"))
         .collect();
     partitions(directory).join(format!("{topic}-{}.{number}", partition.partition))
+}
+
+/// What [`log_directory`] made a name of.
+pub fn parse_log_directory(name: &str) -> Option<(TopicPartition, u64)> {
+    let (topic, rest) = name.split_at_checked(32)?;
+    let (partition, number) = rest.strip_prefix('-')?.split_once('.')?;
+    let mut id = [0; 16];
+    for (place, byte) in id.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(topic.get(2 * place..2 * place + 2)?, 16).ok()?;
+    }
+    let partition = TopicPartition {
+        topic: TopicId(id),
+        partition: partition.parse().ok()?,
+    };
+    Some((partition, number.parse().ok()?))
 }
 
 pub fn log_file(log_directory: &Path, base_offset: Offset, kind: FileKind) -> PathBuf {

@@ -20,6 +20,7 @@ mod layout;
 mod log;
 mod logs;
 mod meta;
+pub mod offline;
 mod open;
 mod options;
 mod producer;

@@ -21,6 +21,7 @@ use append::Pending;
 use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::lock::Mutex;
+pub(crate) use saved::decode_state;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;

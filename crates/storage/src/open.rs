@@ -16,6 +16,7 @@ use crate::meta::{self, Meta};
 use crate::replay::{Replay, Replayed};
 use crate::signal::Signal;
 use crate::{OpenError, Options};
+use bytes::Bytes;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -57,7 +58,8 @@ pub async fn open<E: Env>(
     if fresh {
         make(env, directory, &lock, &mut meta).await?;
     }
-    let recovered = recover(env, directory, &meta).await?;
+    let recovered = examine(env, directory, &meta).await?;
+    secure(env, directory, &meta, &recovered).await?;
     // The slot that was read may not be on the platter; the other one is written only when it is.
     meta::update(env, directory, &meta).await?;
     let identity = Identity {
@@ -77,7 +79,10 @@ pub async fn open<E: Env>(
 }
 
 /// Opens the directory itself, or makes it, and takes its lock.
-async fn take<E: Env>(env: &E, directory: &Path) -> Result<<E as Disk>::Directory, OpenError> {
+pub(crate) async fn take<E: Env>(
+    env: &E,
+    directory: &Path,
+) -> Result<<E as Disk>::Directory, OpenError> {
     let opened = match env.open_directory(directory).await {
         Err(error) if error.kind == DiskErrorKind::NotFound => {
             env.create_directory(directory).await?;
@@ -216,16 +221,18 @@ async fn make<E: Env>(
 }
 
 /// What recovery found.
-struct Recovered<F> {
-    replayed: Replayed,
-    end: ScanEnd,
-    generation: u64,
+pub(crate) struct Recovered<F> {
+    pub replayed: Replayed,
+    pub end: ScanEnd,
+    pub generation: u64,
+    checkpoint: Bytes,
     live: VecDeque<Live<F>>,
     free: Vec<JournalFile<F>>,
     missing: Vec<u32>,
 }
 
-async fn recover<E: Env>(
+/// Reads everything that is durable; changes nothing.
+pub(crate) async fn examine<E: Env>(
     env: &E,
     directory: &Path,
     meta: &Meta,
@@ -267,14 +274,6 @@ async fn recover<E: Env>(
     let generation = checkpoint.generation;
     let start = checkpoint.replay;
     let (replayed, end) = replay(&used, meta, checkpoint, start, &journal).await?;
-    if meta.clean.is_none() {
-        checkpoint::secure(env, directory, generation, checkpoint_bytes).await?;
-        secure_last_group(&used, meta, &end).await?;
-        for name in [layout::JOURNAL, layout::CHECKPOINT, layout::PARTITIONS] {
-            let there = env.open_directory(&directory.join(name)).await?;
-            there.sync().await?;
-        }
-    }
     let mut live: VecDeque<Live<DiskFile<E>>> = VecDeque::new();
     for (at, file) in used.into_iter().enumerate() {
         match end.begins.get(at) {
@@ -290,6 +289,7 @@ async fn recover<E: Env>(
         replayed,
         end,
         generation,
+        checkpoint: checkpoint_bytes,
         live,
         free,
         missing,
@@ -381,35 +381,43 @@ async fn replay<F: File>(
     Ok((replayed, end))
 }
 
-/// The last group, and the header of its file, may stand in the page cache only, or in a page whose sync failed. They
-/// are written again, the same bytes, and synced, before anybody builds on them.
-async fn secure_last_group<F: File>(
-    files: &[JournalFile<F>],
+/// After an unclean stop, what was read may stand in the page cache only, or in a page whose sync failed: the newest
+/// checkpoint, the last group, the header of its file, names. They are written again, the same bytes, and synced, before
+/// anybody builds on them.
+async fn secure<E: Env>(
+    env: &E,
+    directory: &Path,
     meta: &Meta,
-    end: &ScanEnd,
+    recovered: &Recovered<DiskFile<E>>,
 ) -> DiskResult<()> {
-    let Some(file) = files
-        .iter()
-        .find(|file| file.sequence == end.joint.place.file)
-    else {
+    if meta.clean.is_some() {
         return Ok(());
-    };
-    let header = FileHeader {
-        directory_id: meta.directory_id,
-        sequence: file.sequence,
-        nonce: file.nonce,
-        len: meta.journal_file_bytes,
-    };
-    file::write_header(&file.file, header).await?;
-    let Some(last) = &end.last_group else {
-        return Ok(());
-    };
-    let write = file
-        .file
-        .write_at(last.place.offset, vec![last.bytes.clone()]);
-    let sync = file.file.sync();
-    write.await?;
-    sync.await
+    }
+    let bytes = recovered.checkpoint.clone();
+    checkpoint::secure(env, directory, recovered.generation, bytes).await?;
+    if let Some(last) = recovered.live.back() {
+        let header = FileHeader {
+            directory_id: meta.directory_id,
+            sequence: last.file.sequence,
+            nonce: last.file.nonce,
+            len: meta.journal_file_bytes,
+        };
+        file::write_header(&last.file.file, header).await?;
+        if let Some(group) = &recovered.end.last_group {
+            let write = last
+                .file
+                .file
+                .write_at(group.place.offset, vec![group.bytes.clone()]);
+            let sync = last.file.file.sync();
+            write.await?;
+            sync.await?;
+        }
+    }
+    for name in [layout::JOURNAL, layout::CHECKPOINT, layout::PARTITIONS] {
+        let there = env.open_directory(&directory.join(name)).await?;
+        there.sync().await?;
+    }
+    Ok(())
 }
 
 /// Spawns the journal's tasks and deals the logs out to the shards.

@@ -1,6 +1,7 @@
 //! The whole storage in a small world.
 
 mod basics;
+mod damage;
 mod model;
 mod sweep;
 

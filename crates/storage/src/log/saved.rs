@@ -166,7 +166,10 @@ impl<E: Env> Log<E> {
         while let Some(offset) = offsets.pop() {
             match self.read_state(offset).await? {
                 Some(found) => {
-                    self.secure_state(&directory, offset).await?;
+                    if let Err(error) = self.secure_state(&directory, offset).await {
+                        self.shard.fail(error.clone()).await;
+                        return Err(StorageError::Failed(error));
+                    }
                     return Ok(Some(found));
                 }
                 None => damaged = damaged.or(Some(offset)),

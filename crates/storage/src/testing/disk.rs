@@ -203,8 +203,12 @@ impl DiskWorld {
     }
 
     pub fn list(&self, path: &Path) -> DiskResult<Vec<Entry>> {
-        if !self.names.contains_key(path) {
-            return Err(error(DiskErrorKind::NotFound, DiskOperation::List, path));
+        match self.names.get(path) {
+            Some(Node::Directory) => {}
+            Some(Node::File(_)) => {
+                return Err(error(DiskErrorKind::WrongKind, DiskOperation::List, path));
+            }
+            None => return Err(error(DiskErrorKind::NotFound, DiskOperation::List, path)),
         }
         let entries = self
             .names

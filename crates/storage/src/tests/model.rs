@@ -5,7 +5,9 @@
 
 use super::{DIRECTORY, From, NOBODY, batch_of, partition};
 use crate::testing::TestEnv;
-use crate::{AppendError, Health, Log, LogConfig, Logs, Options, StorageError, open, shard_of};
+use crate::{
+    AppendError, Health, Log, LogConfig, Logs, Options, ReadError, StorageError, open, shard_of,
+};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -331,6 +333,8 @@ async fn check_log(model: &Shared, log: &Log<TestEnv>, number: i32) {
     while at < end {
         let read = match log.read(at, 2500, true).await {
             Ok(read) => read,
+            // Deleted in memory, and the disk failed before it was so on disk.
+            Err(ReadError::Deleted) if life(model, number, |life| life.delete_wanted) => return,
             Err(error) => panic!("partition {number} at {at} of {start}..{end}: {error}"),
         };
         assert!(
@@ -435,10 +439,11 @@ async fn check_times(
 }
 
 async fn check_state(model: &Shared, log: &Log<TestEnv>, number: i32) {
-    let found = log
-        .load_state()
-        .await
-        .unwrap_or_else(|error| panic!("{error}"));
+    let found = match log.load_state().await {
+        Ok(found) => found,
+        Err(StorageError::Failed(_)) => return,
+        Err(error) => panic!("{error}"),
+    };
     let found = found.map(|(offset, bytes)| {
         let content: [u8; 8] = bytes[..].try_into().expect("eight bytes");
         (offset, u64::from_le_bytes(content))

@@ -1,0 +1,126 @@
+//! Reading a data directory that nobody has open: what is in it, and whether it holds together. Changes nothing.
+
+mod dump;
+mod verify;
+
+use crate::digest::{DigestEntry, DigestKey};
+use crate::layout::{self, FileKind};
+use crate::replay::ReplayedLog;
+use crate::{OpenError, meta, open};
+use std::path::{Path, PathBuf};
+use taffrail_env::disk::{DiskResult, read_full};
+use taffrail_env::{Disk, DiskErrorKind, Env, File, OpenMode};
+
+/// Something that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub file: PathBuf,
+    /// Byte position in the file.
+    pub offset: u64,
+    /// The name of what should hold.
+    pub invariant: &'static str,
+    pub what: String,
+}
+
+/// What was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Verified {
+    pub logs: usize,
+    pub segments: u64,
+    pub batches: u64,
+    pub bytes: u64,
+    pub findings: u64,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}: offset {}: {}: {}",
+            self.file.display(),
+            self.offset,
+            self.invariant,
+            self.what
+        )
+    }
+}
+
+/// Prints, line by line, what a data directory, a log's directory or any one file of them holds.
+pub async fn dump<E: Env>(
+    env: &E,
+    path: &Path,
+    line: &mut dyn FnMut(String),
+) -> Result<(), OpenError> {
+    dump::path(env, path, line).await
+}
+
+/// Checks a data directory from its first file to its last byte; each thing that does not hold goes to `report`. The error
+/// is for what could not be looked at.
+pub async fn verify<E: Env>(
+    env: &E,
+    directory: &Path,
+    report: &mut dyn FnMut(Finding),
+) -> Result<Verified, OpenError> {
+    verify::directory(env, directory, report).await
+}
+
+/// A data directory as recovery would find it, locked while the value lives.
+struct Directory<E: Env> {
+    _lock: <E as Disk>::Directory,
+    logs: Vec<ReplayedLog>,
+    recovered: String,
+}
+
+async fn read_directory<E: Env>(env: &E, directory: &Path) -> Result<Directory<E>, OpenError> {
+    // Never made here: an offline tool has nothing to say about a directory that is not there.
+    env.open_directory(directory).await?;
+    let lock = open::take(env, directory).await?;
+    let Some(meta) = meta::read(env, directory).await? else {
+        return Err(OpenError::OtherProgram {
+            path: directory.into(),
+            found: format!("no {}", layout::META),
+        });
+    };
+    let recovered = open::examine(env, directory, &meta).await?;
+    let end = recovered.end.joint;
+    let summary = format!(
+        "start {} {} checkpoint {} journal end file {} offset {} group {}",
+        meta.start_number,
+        if meta.clean.is_some() {
+            "clean"
+        } else {
+            "unclean"
+        },
+        recovered.generation,
+        end.place.file,
+        end.place.offset,
+        end.sequence
+    );
+    Ok(Directory {
+        _lock: lock,
+        logs: recovered.replayed.logs,
+        recovered: summary,
+    })
+}
+
+/// A whole file; `None` if there is none.
+async fn read_file<E: Env>(env: &E, path: &Path) -> DiskResult<Option<bytes::Bytes>> {
+    let file = match env.open(path, OpenMode::Read).await {
+        Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let len = file.len().await?;
+    Ok(Some(read_full(&file, 0, len as usize).await?.freeze()))
+}
+
+/// A segment's digest as it stands in its file.
+async fn read_digest<E: Env>(
+    env: &E,
+    log_directory: &Path,
+    key: &DigestKey,
+    len: usize,
+) -> DiskResult<Option<Vec<DigestEntry>>> {
+    let path = layout::log_file(log_directory, key.base_offset, FileKind::Digest);
+    let file = read_file(env, &path).await?;
+    Ok(file.and_then(|file| key.decode(file.get(..len)?)))
+}

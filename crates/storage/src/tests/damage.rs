@@ -1,0 +1,369 @@
+//! Disks that lie: what does not verify is refused, and everything else goes on.
+
+use super::{DIRECTORY, batch, config, new_env, open_one, partition, small};
+use crate::offline::{self, Finding};
+use crate::testing::{DiskWorld, TestEnv};
+use crate::{Log, LogConfig, OpenError, Options, ReadError, open};
+use std::path::{Path, PathBuf};
+
+/// Much in segments, nothing in memory.
+fn options() -> Options {
+    Options {
+        flush_bytes: 1,
+        tail_cache_bytes: 0,
+        ..small()
+    }
+}
+
+/// A directory with two partitions, stopped cleanly.
+fn filled(count: usize) -> DiskWorld {
+    let env = new_env(5);
+    let inner = env.clone();
+    env.run(async move {
+        let logs = open_one(&inner, options()).await;
+        for number in 0..2 {
+            let log = logs
+                .create(partition(number), config())
+                .await
+                .expect("created");
+            for at in 0..count {
+                let payload = vec![at as u8; 900];
+                log.append(batch(&payload), 5).await.expect("appended");
+            }
+        }
+        logs.shutdown().await.expect("shut down");
+    })
+    .expect("it ends");
+    env.kill()
+}
+
+fn file_of(disk: &DiskWorld, number: u32, suffix: &str) -> PathBuf {
+    let part = format!("-{number}.");
+    let files = disk.files();
+    let found = files.iter().find(|path| {
+        let path = path.to_string_lossy();
+        path.contains(&part) && path.ends_with(suffix)
+    });
+    found.expect("there is such a file").clone()
+}
+
+/// Reads everything it can, and counts batches and refusals.
+async fn read_what_goes(log: &Log<TestEnv>) -> (usize, usize) {
+    let (mut good, mut refused, mut at) = (0, 0, 0);
+    while at < log.high_watermark() {
+        match log.read(at, 2000, true).await {
+            Ok(read) => {
+                good += read.batches.len();
+                at = read.next_offset;
+            }
+            Err(ReadError::Corrupt { .. }) => {
+                refused += 1;
+                at += 1;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    (good, refused)
+}
+
+fn findings(disk: DiskWorld) -> Vec<Finding> {
+    let env = TestEnv::new(8, disk);
+    let inner = env.clone();
+    env.run(async move {
+        let mut found = Vec::new();
+        let verified = offline::verify(&inner, Path::new(DIRECTORY), &mut |finding| {
+            found.push(finding)
+        })
+        .await
+        .expect("it can be looked at");
+        assert_eq!(verified.findings as usize, found.len());
+        found
+    })
+    .expect("it ends")
+}
+
+fn with_open<T: 'static>(
+    disk: DiskWorld,
+    work: impl AsyncFnOnce(crate::Logs<TestEnv>) -> T + 'static,
+) -> T {
+    let env = TestEnv::new(9, disk);
+    let inner = env.clone();
+    env.run(async move {
+        let logs = open_one(&inner, options()).await;
+        for id in logs.all() {
+            logs.get(id).expect("there").set_config(config());
+        }
+        work(logs).await
+    })
+    .expect("it ends")
+}
+
+#[test]
+fn a_sound_directory_verifies_and_dumps() {
+    let disk = filled(60);
+    assert_eq!(findings(disk.clone()), []);
+    let env = TestEnv::new(3, disk);
+    let inner = env.clone();
+    let lines = env
+        .run(async move {
+            let mut lines = Vec::new();
+            let root = Path::new(DIRECTORY);
+            let mut line = |text: String| lines.push(text);
+            offline::dump(&inner, root, &mut line)
+                .await
+                .expect("dumped");
+            let all = inner.0.disk.borrow().files();
+            for path in all {
+                offline::dump(&inner, &path, &mut line)
+                    .await
+                    .expect("dumped");
+            }
+            lines
+        })
+        .expect("it ends");
+    let valid = lines.iter().filter(|line| line.ends_with(" valid"));
+    assert_eq!(valid.count(), 120);
+    assert!(
+        !lines
+            .iter()
+            .any(|line| line.contains("INVALID") || line.contains("not verify"))
+    );
+}
+
+#[test]
+fn a_flipped_bit_in_a_segment_is_never_served_and_harms_nobody_else() {
+    let sound = filled(60);
+    let path = file_of(&sound, 0, "00000000000000000000.log");
+    let len = sound.contents(&path).expect("it is there").len();
+    for at in (0..len).step_by(997) {
+        let mut disk = sound.clone();
+        disk.corrupt(&path, at);
+        let found = findings(disk.clone());
+        assert!(
+            found.iter().any(|finding| finding.file == path),
+            "byte {at}: {found:?}"
+        );
+        let (hurt, other, more) = with_open(disk, async |logs| {
+            let hurt = logs.get(partition(0)).expect("there");
+            let other = logs.get(partition(1)).expect("there");
+            let more = hurt.append(batch(b"more"), 5).await;
+            (
+                read_what_goes(&hurt).await,
+                read_what_goes(&other).await,
+                more,
+            )
+        });
+        assert_eq!(other, (60, 0));
+        assert_eq!(more.expect("appends go on").base_offset, 60);
+        assert!(hurt.1 > 0, "byte {at} was served");
+        assert!(hurt.0 > 40, "byte {at}: only {} batches are left", hurt.0);
+    }
+}
+
+#[test]
+fn an_older_block_in_the_place_of_a_newer_one_is_not_served() {
+    let disk = filled(60);
+    let path = file_of(&disk, 0, "00000000000000000000.log");
+    let donor = file_of(&disk, 1, "00000000000000000000.log");
+    let foreign = disk.contents(&donor).expect("it is there").to_vec();
+    // The sibling's batches: equal offsets, equal bytes but for nothing at all. They are equal, so the chain alone
+    // cannot tell, and nothing is wrong with serving them; so shift them by one batch.
+    let size = foreign.len() / (foreign.len() / 970);
+    let mut stale = disk.clone();
+    stale.overwrite(&path, size, &foreign[..3 * size]);
+    let (good, refused) = with_open(stale, async |logs| {
+        read_what_goes(&logs.get(partition(0)).expect("there")).await
+    });
+    assert!(refused > 0 && good < 60);
+}
+
+#[test]
+fn a_damaged_digest_is_made_again() {
+    let sound = filled(60);
+    let path = file_of(&sound, 0, "00000000000000000000.digest");
+    let len = sound.contents(&path).expect("it is there").len();
+    for at in (0..len).step_by(13) {
+        let mut disk = sound.clone();
+        disk.corrupt(&path, at);
+        let read = with_open(disk, async |logs| {
+            read_what_goes(&logs.get(partition(0)).expect("there")).await
+        });
+        assert_eq!(read, (60, 0), "byte {at}");
+    }
+    let mut disk = sound;
+    disk.remove_file_now(&path);
+    let read = with_open(disk, async |logs| {
+        read_what_goes(&logs.get(partition(0)).expect("there")).await
+    });
+    assert_eq!(read, (60, 0));
+}
+
+#[test]
+fn kafkas_indexes_are_not_trusted() {
+    let sound = filled(60);
+    for suffix in [".index", ".timeindex"] {
+        let path = file_of(&sound, 0, &format!("00000000000000000000{suffix}"));
+        let len = sound.contents(&path).expect("it is there").len();
+        for at in (0..len).step_by(5) {
+            let mut disk = sound.clone();
+            disk.corrupt(&path, at);
+            assert!(!findings(disk.clone()).is_empty(), "byte {at}");
+            let read = with_open(disk, async |logs| {
+                let log = logs.get(partition(0)).expect("there");
+                let first = log.offset_for_timestamp(1).await.expect("found");
+                assert_eq!(first.map(|(_, offset, _)| offset), Some(0));
+                read_what_goes(&log).await
+            });
+            assert_eq!(read, (60, 0));
+        }
+    }
+}
+
+fn open_error(disk: DiskWorld) -> Option<OpenError> {
+    let env = TestEnv::new(4, disk);
+    let inner = env.clone();
+    env.run(async move { open(&inner, Path::new(DIRECTORY), options(), 1).await.err() })
+        .expect("it ends")
+}
+
+#[test]
+fn damage_in_the_journal_is_told_from_a_torn_tail() {
+    let env = new_env(6);
+    let inner = env.clone();
+    env.run(async move {
+        // Nothing goes to segments: all of it is in the journal.
+        let options = Options {
+            flush_bytes: 1 << 20,
+            ..options()
+        };
+        let logs = open_one(&inner, options).await;
+        let log = logs.create(partition(0), config()).await.expect("created");
+        for at in 0..6 {
+            log.append(batch(&[at; 900]), 5).await.expect("appended");
+        }
+    })
+    .expect("it ends");
+    let disk = env.kill();
+    let path = PathBuf::from("/data/journal/0000.journal");
+    let journal = disk.contents(&path).expect("it is there");
+    let groups: Vec<usize> = (0..journal.len())
+        .step_by(4096)
+        .filter(|at| journal[*at..].starts_with(b"TAFGROUP"))
+        .collect();
+    assert!(groups.len() >= 7);
+    for (number, at) in groups.iter().enumerate() {
+        // The first group says only that the log exists, in 104 bytes; zeros that fill it up mean nothing.
+        let places: &[usize] = if number == 0 {
+            &[3, 20, 36, 90]
+        } else {
+            &[3, 20, 36, 700]
+        };
+        for within in places {
+            let mut disk = disk.clone();
+            disk.corrupt(&path, at + within);
+            let error = open_error(disk);
+            if number + 1 < groups.len() {
+                assert!(
+                    matches!(&error, Some(OpenError::Damaged { offset, .. }) if *offset == *at as u64),
+                    "group {number}: {error:?}"
+                );
+            } else {
+                // Nothing follows it: for all that can be known it was never acknowledged.
+                assert_eq!(error, None);
+            }
+        }
+    }
+}
+
+#[test]
+fn after_a_clean_stop_any_shortfall_is_damage() {
+    let sound = filled(10);
+    for slot in [0, 1] {
+        let path = PathBuf::from(format!("/data/checkpoint/{slot}"));
+        let mut disk = sound.clone();
+        disk.corrupt(&path, 60);
+        let newest = open_error(disk).is_some();
+        let other = PathBuf::from(format!("/data/checkpoint/{}", 1 - slot));
+        let mut disk = sound.clone();
+        disk.corrupt(&other, 60);
+        assert_ne!(newest, open_error(disk).is_some());
+    }
+    let mut disk = sound.clone();
+    for path in ["/data/checkpoint/0", "/data/checkpoint/1"] {
+        disk.corrupt(Path::new(path), 60);
+    }
+    assert!(matches!(open_error(disk), Some(OpenError::Damaged { .. })));
+}
+
+#[test]
+fn a_directory_of_somebody_else_or_of_another_version_is_left_alone() {
+    let mut disk = DiskWorld::new();
+    disk.create_directory(Path::new(DIRECTORY)).expect("made");
+    disk.add_file(Path::new("/data/photo.jpg"), b"not ours");
+    let before = disk.files();
+    let error = open_error(disk.clone());
+    assert!(
+        matches!(error, Some(OpenError::OtherProgram { .. })),
+        "{error:?}"
+    );
+    assert_eq!(disk.files(), before);
+
+    let mut disk = filled(1);
+    let meta = Path::new("/data/taffrail.meta");
+    for slot in [0, 4096] {
+        disk.overwrite(meta, slot + 8, &2u32.to_le_bytes());
+    }
+    let before = disk.contents(meta).expect("it is there").to_vec();
+    let error = open_error(disk.clone());
+    assert_eq!(
+        error,
+        Some(OpenError::OtherVersion {
+            path: DIRECTORY.into(),
+            found: 2,
+            supported: 1
+        })
+    );
+    assert_eq!(disk.contents(meta), Some(&before[..]));
+
+    let mut disk = DiskWorld::new();
+    disk.create_directory(Path::new(DIRECTORY)).expect("made");
+    disk.create_directory(Path::new("/data/lost+found"))
+        .expect("made");
+    assert_eq!(open_error(disk), None);
+}
+
+#[test]
+fn one_of_two_meta_slots_suffices() {
+    let sound = filled(1);
+    for at in [0, 30, 4096, 4126] {
+        let mut disk = sound.clone();
+        disk.corrupt(Path::new("/data/taffrail.meta"), at);
+        let error = open_error(disk);
+        // The newer slot says that the stop was clean. Without it the start is an unclean one, which is no harm.
+        assert_eq!(error, None, "byte {at}");
+    }
+}
+
+#[test]
+fn after_a_clean_stop_segments_hold_everything_and_nothing_else() {
+    let disk = filled(60);
+    for number in 0..2 {
+        let part = format!("-{number}.");
+        let mut next = 0;
+        for path in disk.files() {
+            let name = path.to_string_lossy();
+            if !name.contains(&part) || !name.ends_with(".log") {
+                continue;
+            }
+            let bytes = disk.contents(&path).expect("it is there");
+            for found in taffrail_record::batch::Batches::new(bytes) {
+                let (header, batch) = found.expect("whole batches and nothing else");
+                assert_eq!(header.base_offset, next);
+                taffrail_record::batch::verify_crc(batch).expect("valid");
+                next = header.next_offset();
+            }
+        }
+        assert_eq!(next, 60);
+    }
+    let _: LogConfig = config();
+}
