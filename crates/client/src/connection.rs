@@ -141,6 +141,13 @@ pub(crate) struct Link<E: Env> {
     versions: RefCell<Versions>,
 }
 
+/// A request that was begun.
+pub(crate) struct Begun {
+    correlation_id: i32,
+    api: &'static str,
+    coming: oneshot::Receiver<Answer>,
+}
+
 /// What [`Link::open`] needs beside the environment.
 pub(crate) struct LinkOptions {
     pub client_id: String,
@@ -214,61 +221,61 @@ impl<E: Env> Link<E> {
         version: i16,
         until: Instant,
     ) -> Result<Reply, CallFailure> {
-        self.exchange(request, version, until, true).await
+        self.wait_for_room(until).await?;
+        let begun = self.begin(request, version, true)?;
+        self.finish(begun, until).await
     }
 
-    /// Sends a request that has no answer, and waits until it is written.
-    pub async fn tell<'a, R: Request<'a>>(
+    /// Puts a request behind those that were begun before, without waiting. Its answer, or if it has none the moment when it
+    /// is written, is waited for with [`Link::finish`].
+    pub fn begin<'a, R: Request<'a>>(
         &self,
         request: &R,
         version: i16,
-        until: Instant,
-    ) -> Result<(), CallFailure> {
-        self.exchange(request, version, until, false)
-            .await
-            .map(drop)
-    }
-
-    async fn exchange<'a, R: Request<'a>>(
-        &self,
-        request: &R,
-        version: i16,
-        until: Instant,
         answered: bool,
-    ) -> Result<Reply, CallFailure> {
+    ) -> Result<Begun, CallFailure> {
+        let mut queues = self.shared.queues.borrow_mut();
+        if let Some(error) = &queues.broken {
+            return Err(CallFailure::unsent(error.clone()));
+        }
+        let api = R::KEY.info().name;
+        let correlation_id = queues.next_correlation_id;
+        let client_id = Some(self.shared.client_id.as_str());
+        let frame =
+            frame::request(request, version, correlation_id, client_id).map_err(|error| {
+                CallFailure::unsent(ClientError::Protocol(format!("{api} request: {error}")))
+            })?;
+        queues.next_correlation_id = correlation_id.wrapping_add(1) & i32::MAX;
         let (answer, coming) = oneshot::channel();
-        let correlation_id = {
-            self.wait_for_room(until).await?;
-            let mut queues = self.shared.queues.borrow_mut();
-            let correlation_id = queues.next_correlation_id;
-            let client_id = Some(self.shared.client_id.as_str());
-            let frame =
-                frame::request(request, version, correlation_id, client_id).map_err(|error| {
-                    let what = format!("{} request: {error}", R::KEY.info().name);
-                    CallFailure::unsent(ClientError::Protocol(what))
-                })?;
-            queues.next_correlation_id = correlation_id.wrapping_add(1) & i32::MAX;
-            let waits = if answered {
-                Waits::ForAnswer(Pending {
-                    correlation_id,
-                    key: R::KEY,
-                    version,
-                    answer,
-                })
-            } else {
-                Waits::ForWrite(correlation_id, answer)
-            };
-            queues.outgoing.push_back(Outgoing { frame, waits });
-            correlation_id
+        let waits = if answered {
+            Waits::ForAnswer(Pending {
+                correlation_id,
+                key: R::KEY,
+                version,
+                answer,
+            })
+        } else {
+            Waits::ForWrite(correlation_id, answer)
         };
+        queues.outgoing.push_back(Outgoing { frame, waits });
+        drop(queues);
         self.shared.work.notify();
-        match deadline::before(&self.env, until, coming).await {
+        Ok(Begun {
+            correlation_id,
+            api,
+            coming,
+        })
+    }
+
+    /// Waits for the answer to a request.
+    pub async fn finish(&self, begun: Begun, until: Instant) -> Result<Reply, CallFailure> {
+        match deadline::before(&self.env, until, begun.coming).await {
             Some(Ok(answer)) => answer,
             Some(Err(oneshot::Canceled)) => Err(CallFailure {
                 error: ClientError::Closed,
                 sent: true,
             }),
-            None => Err(self.give_up(correlation_id, R::KEY.info().name)),
+            None => Err(self.give_up(begun.correlation_id, begun.api)),
         }
     }
 

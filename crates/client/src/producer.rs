@@ -2,21 +2,23 @@
 //!
 //! All that decides is in [`accumulator`] and [`partition_queue`]; this shell finds leaders, carries batches to them and
 //! reports what became of each. One task sends; each request on its way has a task of its own, at most [`REQUESTS_PER_NODE`]
-//! for each broker.
+//! for each broker. Requests to a broker leave in the order in which they were made: nothing is made before there is a connection, and
+//! nothing is sent on another one before every request of the one that broke has ended.
 
 pub mod accumulator;
 pub mod batch;
 mod delivery;
 pub mod partition_queue;
 
-use crate::client::{Client, Lane};
+use crate::client::{Client, Lane, Target};
+use crate::connection::Link;
 use crate::deadline;
 use crate::errors::{ClientError, SendError};
 use crate::options::{Acks, ProducerOptions};
 use crate::partitioner::{StickyPartitioner, partition_for_key};
 use crate::records::{Acked, Record, TopicPartitionName};
 use crate::signal::Signal;
-use accumulator::{Accumulator, Leader};
+use accumulator::{Accumulator, Leader, ToSend};
 use futures_channel::oneshot;
 use partition_queue::Identity;
 use std::cell::{Cell, RefCell};
@@ -47,6 +49,9 @@ pub(crate) struct Shared<E: Env> {
     core: RefCell<Accumulator<Waiter>>,
     sticky: RefCell<StickyPartitioner>,
     requests: RefCell<BTreeMap<i32, usize>>,
+    links: RefCell<BTreeMap<i32, Rc<Link<E>>>>,
+    /// Nodes that are being connected to.
+    connecting: RefCell<BTreeSet<i32>>,
     asking_identity: Cell<bool>,
     /// The cluster gives this producer no id, for good.
     refused: RefCell<Option<ClientError>>,
@@ -92,6 +97,8 @@ impl<E: Env> Producer<E> {
             sticky: RefCell::new(StickyPartitioner::new(options.batch_bytes)),
             options,
             requests: RefCell::default(),
+            links: RefCell::default(),
+            connecting: RefCell::default(),
             asking_identity: Cell::new(false),
             refused: RefCell::default(),
             closed: Cell::new(false),
@@ -233,6 +240,7 @@ impl<E: Env> Drop for Producer<E> {
         self.shared.core.borrow_mut().close();
         self.shared.settle();
         self.shared.work.notify();
+        self.shared.links.take();
         self.shared.client.close_lane(self.shared.lane);
     }
 }
@@ -251,19 +259,43 @@ impl<E: Env> Shared<E> {
         self.settled.notify();
     }
 
-    fn leader(&self, partition: &TopicPartitionName) -> Leader {
+    /// Where a partition's batches go; a leader that there is no connection to is added to `unconnected`.
+    fn leader(&self, partition: &TopicPartitionName, unconnected: &mut BTreeSet<i32>) -> Leader {
         let leader = self
             .client
             .with_metadata(|metadata| metadata.leader(&partition.topic, partition.partition));
-        match leader {
-            None => Leader::Unknown,
-            Some(node) => {
-                let busy = self.requests.borrow().get(&node).copied().unwrap_or(0);
-                if busy >= REQUESTS_PER_NODE {
-                    Leader::Busy
-                } else {
-                    Leader::Ready(node)
+        let Some(node) = leader else {
+            return Leader::Unknown;
+        };
+        let requests = self.requests.borrow().get(&node).copied().unwrap_or(0);
+        let links = self.links.borrow();
+        match links.get(&node) {
+            Some(link) if !link.is_broken() => {
+                if requests < REQUESTS_PER_NODE {
+                    return Leader::Ready(node);
                 }
+            }
+            // What was sent on the broken one may not be overtaken.
+            Some(_) | None if requests > 0 => {}
+            Some(_) | None => {
+                unconnected.insert(node);
+            }
+        }
+        Leader::Busy
+    }
+
+    /// Sends one request to each node.
+    fn send(self: &Rc<Self>, requests: BTreeMap<i32, Vec<ToSend>>) {
+        for (node, batches) in requests {
+            let link = self.links.borrow().get(&node).cloned();
+            let link = link.expect("only nodes with a connection are ready");
+            match delivery::send(self, link, batches) {
+                Ok(sent) => {
+                    *self.requests.borrow_mut().entry(node).or_default() += 1;
+                    let finish = delivery::finish(self.clone(), node, sent);
+                    self.client.env().spawn(finish);
+                }
+                Err((batches, failure)) => delivery::fail(self, &batches, &failure),
             }
         }
     }
@@ -291,19 +323,22 @@ async fn send_batches<E: Env>(shared: Rc<Shared<E>>) {
         if shared.core.borrow().needs_identity() && !shared.asking_identity.replace(true) {
             env.spawn(ask_identity(shared.clone()));
         }
+        let mut unconnected = BTreeSet::new();
         let drained = shared
             .core
             .borrow_mut()
-            .drain(now, |partition| shared.leader(partition));
+            .drain(now, |partition| shared.leader(partition, &mut unconnected));
+        for node in unconnected {
+            if shared.connecting.borrow_mut().insert(node) {
+                env.spawn(connect(shared.clone(), node));
+            }
+        }
         let leaderless: BTreeSet<&String> = drained.leaderless.iter().collect();
         for topic in leaderless {
             shared.client.refresh_soon(topic, false);
         }
         if !drained.requests.is_empty() {
-            for (node, batches) in drained.requests {
-                *shared.requests.borrow_mut().entry(node).or_default() += 1;
-                env.spawn(delivery::deliver(shared.clone(), node, batches));
-            }
+            shared.send(drained.requests);
             continue;
         }
         let next = shared
@@ -318,6 +353,32 @@ async fn send_batches<E: Env>(shared: Rc<Shared<E>>) {
         // Whichever comes first, the loop looks at everything again.
         deadline::before(&env, next, changed).await;
     }
+}
+
+/// Connects to a node. The wait after a failure is the client's.
+async fn connect<E: Env>(shared: Rc<Shared<E>>, node: i32) {
+    let client = &shared.client;
+    let until = client.env().now() + client.options().request_timeout;
+    match client.link(Target::Node(node), shared.lane, until).await {
+        Ok(link) => {
+            shared.links.borrow_mut().insert(node, link);
+        }
+        Err(error) => {
+            tracing::debug!(node, %error, "no connection to a leader");
+            let concerned = |partition: &TopicPartitionName| {
+                client.with_metadata(|metadata| {
+                    metadata.leader(&partition.topic, partition.partition) == Some(node)
+                })
+            };
+            let why = error.to_string();
+            let topics = shared.core.borrow_mut().on_unreachable(&why, concerned);
+            for topic in topics {
+                client.refresh_soon(&topic, false);
+            }
+        }
+    }
+    shared.connecting.borrow_mut().remove(&node);
+    shared.work.notify();
 }
 
 /// Asks for a producer id until there is one, or the cluster says that there will be none.

@@ -10,7 +10,7 @@ use crate::errors::SendError;
 use crate::options::ProducerOptions;
 use crate::records::{Acked, Record, TopicPartitionName};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::time::Duration;
 use taffrail_env::Instant;
@@ -179,7 +179,7 @@ impl<W> Accumulator<W> {
     pub fn drain(
         &mut self,
         now: Instant,
-        leader: impl Fn(&TopicPartitionName) -> Leader,
+        mut leader: impl FnMut(&TopicPartitionName) -> Leader,
     ) -> Drained {
         let mut drained = Drained::default();
         if self.options.idempotence && self.identity.is_none() {
@@ -262,6 +262,22 @@ impl<W> Accumulator<W> {
         for done in done.into_iter().chain(failed) {
             self.settle(partition.partition, done.batch, done.fate);
         }
+    }
+
+    /// The leader of some partitions cannot be reached, and why: for the message when time is up. Answers their topics.
+    pub fn on_unreachable(
+        &mut self,
+        why: &str,
+        concerned: impl Fn(&TopicPartitionName) -> bool,
+    ) -> BTreeSet<String> {
+        let mut topics = BTreeSet::new();
+        for (name, queue) in &mut self.partitions {
+            if !queue.is_empty() && concerned(name) {
+                queue.on_unreachable(why);
+                topics.insert(name.topic.clone());
+            }
+        }
+        topics
     }
 
     /// Gives up what is too old.

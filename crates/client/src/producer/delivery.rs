@@ -3,12 +3,11 @@
 use super::Shared;
 use super::accumulator::ToSend;
 use super::partition_queue::Outcome;
-use crate::client::Target;
-use crate::connection::{CallFailure, Reply};
+use crate::connection::{Begun, CallFailure, Link, Reply};
 use crate::options::{Acks, millis};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use taffrail_env::Env;
+use taffrail_env::{Env, Instant};
 use taffrail_wire::api::ApiKey;
 use taffrail_wire::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
@@ -19,20 +18,91 @@ use taffrail_wire::{ErrorCode, Message};
 const BY_ID_FROM: i16 = 13;
 const NO_ID: [u8; 16] = [0; 16];
 
-/// Carries `batches` to `node`, and tells the core what became of each.
-pub(super) async fn deliver<E: Env>(shared: Rc<Shared<E>>, node: i32, batches: Vec<ToSend>) {
-    let outcomes = match exchange(&shared, node, &batches).await {
-        Ok(outcomes) => outcomes,
-        Err(failure) => {
-            let why = failure.error.to_string();
-            tracing::debug!(node, error = %why, "produce request failed");
-            let outcome = match failure.sent {
-                true => Outcome::Unanswered(why),
-                false => Outcome::Unsent(why),
-            };
-            vec![outcome; batches.len()]
-        }
+/// A produce request on its way.
+pub(super) struct Sent<E: Env> {
+    link: Rc<Link<E>>,
+    begun: Begun,
+    version: i16,
+    batches: Vec<ToSend>,
+    ids: Vec<[u8; 16]>,
+    until: Instant,
+}
+
+/// Puts `batches` on the way to their leader, behind those that were sent before.
+pub(super) fn send<E: Env>(
+    shared: &Shared<E>,
+    link: Rc<Link<E>>,
+    batches: Vec<ToSend>,
+) -> Result<Sent<E>, (Vec<ToSend>, CallFailure)> {
+    let client = &shared.client;
+    let ids: Vec<[u8; 16]> = client.with_metadata(|metadata| {
+        let id = |batch: &ToSend| {
+            let topic = metadata.topic(&batch.partition.topic);
+            topic.map_or(NO_ID, |topic| topic.id)
+        };
+        batches.iter().map(id).collect()
+    });
+    let at_most = match ids.contains(&NO_ID) {
+        true => BY_ID_FROM - 1,
+        false => i16::MAX,
     };
+    let version = match link.version(ApiKey::Produce, at_most) {
+        Ok(version) => version,
+        Err(error) => return Err((batches, CallFailure::unsent(error))),
+    };
+    let answered = shared.options.acks != Acks::None;
+    let begun = link.begin(&request(shared, &batches, &ids), version, answered);
+    match begun {
+        Err(failure) => Err((batches, failure)),
+        Ok(begun) => Ok(Sent {
+            link,
+            begun,
+            version,
+            batches,
+            ids,
+            until: client.env().now() + client.options().request_timeout,
+        }),
+    }
+}
+
+/// Waits for the answer, and tells the core what became of each batch.
+pub(super) async fn finish<E: Env>(shared: Rc<Shared<E>>, node: i32, sent: Sent<E>) {
+    let answer = sent.link.finish(sent.begun, sent.until).await;
+    let read = answer.and_then(|reply| match shared.options.acks {
+        Acks::None => {
+            let written = Outcome::Acked {
+                base_offset: -1,
+                log_append_time_ms: -1,
+            };
+            Ok(vec![written; sent.batches.len()])
+        }
+        Acks::Leader | Acks::All => {
+            let read = read_outcomes(&reply, sent.version, &sent.batches, &sent.ids);
+            read.map_err(|error| CallFailure { error, sent: true })
+        }
+    });
+    match read {
+        Ok(outcomes) => conclude(&shared, &sent.batches, outcomes),
+        Err(failure) => fail(&shared, &sent.batches, &failure),
+    }
+    if let Some(requests) = shared.requests.borrow_mut().get_mut(&node) {
+        *requests -= 1;
+    }
+    shared.work.notify();
+}
+
+/// A request without a usable answer.
+pub(super) fn fail<E: Env>(shared: &Shared<E>, batches: &[ToSend], failure: &CallFailure) {
+    let why = failure.error.to_string();
+    tracing::debug!(error = %why, "produce request failed");
+    let outcome = match failure.sent {
+        true => Outcome::Unanswered(why),
+        false => Outcome::Unsent(why),
+    };
+    conclude(shared, batches, vec![outcome; batches.len()]);
+}
+
+fn conclude<E: Env>(shared: &Shared<E>, batches: &[ToSend], outcomes: Vec<Outcome>) {
     let client = &shared.client;
     let now = client.env().now();
     for (batch, outcome) in batches.iter().zip(outcomes) {
@@ -40,16 +110,10 @@ pub(super) async fn deliver<E: Env>(shared: Rc<Shared<E>>, node: i32, batches: V
             client.refresh_soon(&batch.partition.topic, false);
         }
         let random = client.env().random_u64("client backoff");
-        shared
-            .core
-            .borrow_mut()
-            .on_outcome(now, &batch.partition, batch.batch_id, outcome, random);
-    }
-    if let Some(requests) = shared.requests.borrow_mut().get_mut(&node) {
-        *requests -= 1;
+        let mut core = shared.core.borrow_mut();
+        core.on_outcome(now, &batch.partition, batch.batch_id, outcome, random);
     }
     shared.settle();
-    shared.work.notify();
 }
 
 /// Whether the leader may be another one than we think.
@@ -69,45 +133,6 @@ fn asks_for_metadata(outcome: &Outcome) -> bool {
                 | ErrorCode::UnknownLeaderEpoch
         ),
     }
-}
-
-async fn exchange<E: Env>(
-    shared: &Shared<E>,
-    node: i32,
-    batches: &[ToSend],
-) -> Result<Vec<Outcome>, CallFailure> {
-    let client = &shared.client;
-    let until = client.env().now() + client.options().request_timeout;
-    let link = client
-        .link(Target::Node(node), shared.lane, until)
-        .await
-        .map_err(CallFailure::unsent)?;
-    let ids: Vec<[u8; 16]> = client.with_metadata(|metadata| {
-        let id = |batch: &ToSend| {
-            metadata
-                .topic(&batch.partition.topic)
-                .map_or(NO_ID, |t| t.id)
-        };
-        batches.iter().map(id).collect()
-    });
-    let at_most = match ids.contains(&NO_ID) {
-        true => BY_ID_FROM - 1,
-        false => i16::MAX,
-    };
-    let version = link
-        .version(ApiKey::Produce, at_most)
-        .map_err(CallFailure::unsent)?;
-    let request = request(shared, batches, &ids);
-    if shared.options.acks == Acks::None {
-        link.tell(&request, version, until).await?;
-        let written = Outcome::Acked {
-            base_offset: -1,
-            log_append_time_ms: -1,
-        };
-        return Ok(vec![written; batches.len()]);
-    }
-    let reply = link.call(&request, version, until).await?;
-    read_outcomes(&reply, version, batches, &ids).map_err(|error| CallFailure { error, sent: true })
 }
 
 fn request<'a, E: Env>(

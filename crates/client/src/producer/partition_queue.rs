@@ -1,6 +1,7 @@
 //! One partition's batches in their one order, and the sequence numbers that let the broker keep it.
 //!
-//! At most [`IN_FLIGHT_MAX`] batches are on their way; without idempotence one, so that a retry cannot overtake. Sequence numbers
+//! At most [`IN_FLIGHT_MAX`] batches are on their way; without idempotence one, so that a retry cannot overtake, and one also until the
+//! first was acknowledged, since a broker takes any sequence from a producer that it knows nothing of. Sequence numbers
 //! are given at the first try and stay with a batch: only the answers of the broker say whether it is in the log. What must hold:
 //!
 //! - batches are tried in the order in which they were begun, and while an earlier one waits to be tried again no later
@@ -58,6 +59,18 @@ pub struct Done<W> {
 struct Place {
     identity: Identity,
     next_sequence: Sequence,
+    /// A batch of this identity was acknowledged, so the broker knows which sequence is next.
+    known: bool,
+}
+
+impl Place {
+    fn first(identity: Identity) -> Place {
+        Place {
+            identity,
+            next_sequence: 0,
+            known: false,
+        }
+    }
 }
 
 /// See the module's head.
@@ -70,6 +83,8 @@ pub struct PartitionQueue<W> {
     restart: bool,
     /// The latest batch that was given up but may be in the log, or get there late, until a later one is acknowledged.
     hole: Option<u64>,
+    /// Why the leader was not reached the last time.
+    unreachable: Option<String>,
 }
 
 impl<W> PartitionQueue<W> {
@@ -81,6 +96,7 @@ impl<W> PartitionQueue<W> {
             place: None,
             restart: false,
             hole: None,
+            unreachable: None,
         }
     }
 
@@ -129,7 +145,12 @@ impl<W> PartitionQueue<W> {
 
     /// The first waiting batch, if the order allows it to be sent now (whether it is ripe is the accumulator's question).
     pub fn candidate(&self, now: Instant) -> Option<&Batch<W>> {
-        let limit = if self.idempotent { IN_FLIGHT_MAX } else { 1 };
+        let known = self.place.is_some_and(|place| place.known);
+        let limit = if self.idempotent && known {
+            IN_FLIGHT_MAX
+        } else {
+            1
+        };
         if self.restart || self.in_flight.len() >= limit {
             return None;
         }
@@ -169,15 +190,9 @@ impl<W> PartitionQueue<W> {
             .is_none_or(|place| place.identity.producer_id != identity.producer_id);
         // Under a new producer id the broker knows nothing, and anything stamped with the old one goes first.
         if stale && self.in_flight.is_empty() {
-            self.place = Some(Place {
-                identity,
-                next_sequence: 0,
-            });
+            self.place = Some(Place::first(identity));
         }
-        let place = self.place.get_or_insert(Place {
-            identity,
-            next_sequence: 0,
-        });
+        let place = self.place.get_or_insert(Place::first(identity));
         let stamp = Stamp {
             producer_id: place.identity.producer_id,
             producer_epoch: place.identity.producer_epoch,
@@ -262,6 +277,11 @@ impl<W> PartitionQueue<W> {
     }
 
     fn done(&mut self, batch: Batch<W>, fate: Result<(i64, i64), SendError>) -> Option<Done<W>> {
+        if let (Ok(_), Some(place), Some(stamp)) = (&fate, &mut self.place, batch.stamp) {
+            let identity = place.identity;
+            let current = (identity.producer_id, identity.producer_epoch);
+            place.known |= current == (stamp.producer_id, stamp.producer_epoch);
+        }
         match fate {
             Ok(_) if self.hole.is_some_and(|hole| hole < batch.id) => self.hole = None,
             Err(_) if batch.unanswered => self.hole = self.hole.max(Some(batch.id)),
@@ -290,8 +310,7 @@ impl<W> PartitionQueue<W> {
             return (Vec::new(), true);
         }
         place.identity.producer_epoch += 1;
-        place.next_sequence = 0;
-        (self.begin_again(place), false)
+        (self.begin_again(Place::first(place.identity)), false)
     }
 
     /// Begins again under a new producer id.
@@ -299,10 +318,7 @@ impl<W> PartitionQueue<W> {
         if !self.restart || !self.in_flight.is_empty() {
             return Vec::new();
         }
-        self.begin_again(Place {
-            identity,
-            next_sequence: 0,
-        })
+        self.begin_again(Place::first(identity))
     }
 
     fn begin_again(&mut self, mut place: Place) -> Vec<Done<W>> {
@@ -334,6 +350,11 @@ impl<W> PartitionQueue<W> {
         failed
     }
 
+    /// The leader was not reached.
+    pub fn on_unreachable(&mut self, why: &str) {
+        self.unreachable = Some(why.to_owned());
+    }
+
     /// Gives up what is older than its time, on its way or not.
     pub fn expire(&mut self, now: Instant) -> Vec<Done<W>> {
         let mut expired = Vec::new();
@@ -347,7 +368,7 @@ impl<W> PartitionQueue<W> {
                 }
                 let fate = Err(SendError::TimedOut {
                     may_be_written: batch.unanswered,
-                    last: batch.last_failure.clone(),
+                    last: batch.last_failure.take().or(self.unreachable.clone()),
                 });
                 expired.push(Done { batch, fate });
             }

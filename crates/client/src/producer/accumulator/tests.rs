@@ -262,7 +262,9 @@ impl Log {
         } else {
             self.next_sequence
         };
-        if sequence != due {
+        // Of a producer that it knows nothing of, a broker takes any sequence.
+        let unknown = self.remembered.is_empty();
+        if sequence != due && !unknown {
             return refusal(ErrorCode::OutOfOrderSequenceNumber);
         }
         let base_offset = self.records.len() as i64;

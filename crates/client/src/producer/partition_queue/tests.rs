@@ -13,8 +13,14 @@ const IDENTITY: Identity = Identity {
 const NOW: Instant = Instant(1_000_000_000);
 const DELIVERY: Duration = Duration::from_secs(120);
 
+/// A queue whose producer the broker knows already.
 fn queue() -> PartitionQueue<u64> {
-    PartitionQueue::new(true)
+    let mut queue = PartitionQueue::new(true);
+    queue.place = Some(Place {
+        known: true,
+        ..Place::first(IDENTITY)
+    });
+    queue
 }
 
 /// Begins a batch of `records` records.
@@ -76,6 +82,21 @@ fn sequences_count_records_and_five_batches_may_be_on_their_way() {
     assert!(queue.candidate(NOW).is_none());
     assert!(end(&mut queue, 0, acked()).is_some_and(|done| done.fate.is_ok()));
     assert_eq!(send(&mut queue), (5, 0, 10));
+}
+
+#[test]
+fn the_first_batch_goes_alone_because_a_broker_takes_any_sequence_from_a_stranger() {
+    let mut queue = PartitionQueue::new(true);
+    begin(&mut queue, 0, 2);
+    begin(&mut queue, 1, 1);
+    begin(&mut queue, 2, 1);
+    assert_eq!(send(&mut queue), (0, 0, 0));
+    assert!(queue.candidate(NOW).is_none());
+    end(&mut queue, 0, error(ErrorCode::NotEnoughReplicas));
+    assert_eq!(send(&mut queue), (0, 0, 0));
+    end(&mut queue, 0, acked());
+    assert_eq!(send(&mut queue), (1, 0, 2));
+    assert_eq!(send(&mut queue), (2, 0, 3));
 }
 
 #[test]
@@ -151,6 +172,10 @@ fn a_hole_is_closed_by_beginning_again_in_the_next_epoch() {
     end(&mut queue, 2, error(ErrorCode::OutOfOrderSequenceNumber));
     assert!(queue.restart_if_due().0.is_empty(), "no batch fails");
     assert_eq!(send(&mut queue), (1, 1, 0));
+    assert!(
+        queue.candidate(NOW).is_none(),
+        "the new epoch is not known yet"
+    );
     end(&mut queue, 1, acked());
     assert_eq!(send(&mut queue), (2, 1, 1));
     assert_eq!(send(&mut queue), (3, 1, 2));
@@ -214,6 +239,7 @@ fn beginning_again_fails_what_may_be_in_the_log_and_carries_over_the_rest() {
     assert_eq!(failed.len(), 1);
     assert_eq!(failed[0].batch.id, 2);
     assert_eq!(send(&mut queue), (1, 1, 0));
+    end(&mut queue, 1, acked());
     assert_eq!(send(&mut queue), (3, 1, 1));
 }
 
@@ -283,7 +309,7 @@ fn sequences_go_round_at_their_end() {
 
 #[test]
 fn used_up_epochs_ask_for_another_producer_id() {
-    let mut queue = queue();
+    let mut queue = PartitionQueue::new(true);
     begin(&mut queue, 0, 1);
     let last = Identity {
         producer_id: 7,
