@@ -21,7 +21,7 @@ use std::rc::Rc;
 use taffrail_env::disk::DiskResult;
 use taffrail_env::{Disk, DiskError, DiskErrorKind, Env};
 
-pub(crate) use resume::{follow, note_corrupt, resume_side};
+pub(crate) use resume::{follow, is_of_reading, note_corrupt, resume_side};
 
 /// A small tail that was copied this often goes into its segment after all.
 const COPIES_MAX: u8 = 4;

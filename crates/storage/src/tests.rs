@@ -2,7 +2,9 @@
 
 mod basics;
 mod damage;
+mod keeping;
 mod model;
+mod space;
 mod sweep;
 
 use crate::testing::{DiskWorld, TestEnv};

@@ -10,7 +10,7 @@ use crate::shard::Shard;
 use crate::side::SideWriter;
 use std::rc::Rc;
 use taffrail_env::disk::{DiskResult, read_full};
-use taffrail_env::{DiskErrorKind, Env, File, OpenMode};
+use taffrail_env::{DiskError, DiskErrorKind, DiskOperation, Env, File, OpenMode};
 use taffrail_record::batch::{HEADER_LEN, split_batch};
 
 const TIME_ENTRY: u64 = 12;
@@ -23,7 +23,10 @@ pub(crate) async fn resume_side<E: Env>(
     log: &Rc<LogInner>,
     segment: &Segment,
 ) -> DiskResult<SideWriter> {
-    let known = known_part(shard, log, segment).await?;
+    let known = match known_part(shard, log, segment).await {
+        Err(error) if is_of_reading(&error) => None,
+        known => known?,
+    };
     let mut side = match known {
         Some(side) => side,
         None => {
@@ -35,7 +38,16 @@ pub(crate) async fn resume_side<E: Env>(
         return Ok(side);
     }
     let (from, synced) = (*side.at(), side.synced);
-    if let Err(what) = follow(shard, log, segment, &mut side).await? {
+    let followed = match follow(shard, log, segment, &mut side).await {
+        // Once more from where it stopped: it may have been the reading.
+        Err(error) if is_of_reading(&error) => follow(shard, log, segment, &mut side).await,
+        followed => followed,
+    };
+    let followed = match followed {
+        Err(error) if is_of_reading(&error) => Err(error.to_string()),
+        followed => followed?,
+    };
+    if let Err(what) = followed {
         note_corrupt(shard, log, segment, &what);
         let key = DigestKey {
             partition: log.id,
@@ -45,6 +57,14 @@ pub(crate) async fn resume_side<E: Env>(
         side.skip_to(segment);
     }
     Ok(side)
+}
+
+/// Whether nothing was to be changed when it happened.
+pub(crate) fn is_of_reading(error: &DiskError) -> bool {
+    matches!(
+        error.operation,
+        DiskOperation::Read | DiskOperation::Len | DiskOperation::Open
+    )
 }
 
 /// Writes down, once, that a segment is not what was written.

@@ -93,6 +93,7 @@ impl<E: Env> Keeper<E> {
             Ok(Some(made)) => {
                 self.missing.pop();
                 self.journal.files.borrow_mut().free.push(made);
+                self.journal.writer_bell.ring();
                 self.journal.keeper_bell.ring();
             }
             Err(error) => self.fail(error).await,

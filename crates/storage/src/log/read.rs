@@ -4,7 +4,7 @@ use super::{Log, LogInner, Read};
 use crate::ReadError;
 use crate::checksum::chain_next;
 use crate::digest::{DigestEntry, DigestKey};
-use crate::flush::{follow, note_corrupt, resume_side};
+use crate::flush::{follow, is_of_reading, note_corrupt, resume_side};
 use crate::layout::{self, FileKind};
 use crate::segment::Segment;
 use crate::side::SideWriter;
@@ -205,23 +205,29 @@ impl<E: Env> Log<E> {
         if known || self.shard.failed.borrow().is_some() {
             return Ok(());
         }
-        let mut side = resume_side(&self.shard, &self.inner, &segment).await?;
+        match self.complete_side(&segment).await {
+            Ok(side) => self.inner.running.borrow_mut().side = Some(side),
+            Err(error) if is_of_reading(&error) => return Err(error.into()),
+            // The batches can still be read, and verified against the mark.
+            Err(error) if error.kind == DiskErrorKind::NoSpace => {}
+            Err(error) => self.shard.fail(error).await,
+        }
+        Ok(())
+    }
+
+    async fn complete_side(&self, segment: &Segment) -> DiskResult<SideWriter> {
+        let mut side = resume_side(&self.shard, &self.inner, segment).await?;
         side.take_entries();
+        let base = segment.base_offset;
         for write in side.take_writes() {
             let file = self
                 .shard
                 .file(&self.inner, write.kind, base, OpenMode::CreateOrOpen)
                 .await?;
             self.shard.check_alive()?;
-            if let Err(error) = file.write_at(write.offset, vec![write.bytes]).await {
-                if error.kind != DiskErrorKind::NoSpace {
-                    self.shard.fail(error.clone()).await;
-                }
-                return Err(error.into());
-            }
+            file.write_at(write.offset, vec![write.bytes]).await?;
         }
-        self.inner.running.borrow_mut().side = Some(side);
-        Ok(())
+        Ok(side)
     }
 
     async fn load_digest(&self, segment: &Segment) -> DiskResult<Option<Vec<DigestEntry>>> {

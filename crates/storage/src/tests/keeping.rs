@@ -1,0 +1,385 @@
+//! What goes and what stays: retention, deletion, rolling, moving starts, snapshots, producers, waiting.
+
+use super::{From, batch, batch_of, config, new_env, open_one, partition, small};
+use crate::testing::TestEnv;
+use crate::{AppendError, Durability, EpochVote, LogConfig, Options, ReadError, ZeroWidth};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use std::time::Duration;
+use taffrail_env::Clock;
+
+fn options() -> Options {
+    Options {
+        flush_bytes: 1,
+        ..small()
+    }
+}
+
+fn run<T: 'static>(work: impl AsyncFnOnce(TestEnv, crate::Logs<TestEnv>) -> T + 'static) -> T {
+    let env = new_env(21);
+    let inner = env.clone();
+    env.run(async move {
+        let logs = open_one(&inner, options()).await;
+        work(inner, logs).await
+    })
+    .expect("it ends")
+}
+
+fn segment_files(env: &TestEnv) -> usize {
+    let files = env.0.disk.borrow().files();
+    files
+        .iter()
+        .filter(|path| path.to_string_lossy().ends_with(".log"))
+        .count()
+}
+
+#[test]
+fn retention_by_size_removes_whole_old_segments() {
+    run(async |env, logs| {
+        let config = LogConfig {
+            retention_bytes: 40 << 10,
+            retention_ms: -1,
+            ..config()
+        };
+        let log = logs.create(partition(0), config).await.expect("created");
+        for number in 0..100 {
+            let now = env.unix_ms();
+            log.append(batch(&[number; 1000]), now)
+                .await
+                .expect("appended");
+        }
+        env.sleep(Duration::from_secs(1)).await;
+        let before = segment_files(&env);
+        logs.housekeep().await;
+        let start = log.log_start_offset();
+        assert!(start > 30 && start < 70, "{start}");
+        assert!(log.size_bytes() >= 40 << 10);
+        assert!(log.size_bytes() < (40 << 10) + (24 << 10));
+        assert!(segment_files(&env) < before);
+        assert!(matches!(
+            log.read(0, 100, true).await,
+            Err(ReadError::OffsetOutOfRange { .. })
+        ));
+        log.read(start, 100, true).await.expect("still there");
+    });
+}
+
+#[test]
+fn retention_by_time_takes_even_the_last_segment_but_not_on_one_jump_of_the_clock() {
+    run(async |env, logs| {
+        let config = LogConfig {
+            retention_ms: 60_000,
+            ..config()
+        };
+        let log = logs.create(partition(0), config).await.expect("created");
+        for number in 0..30 {
+            log.append(batch(&[number; 1000]), env.unix_ms())
+                .await
+                .expect("appended");
+        }
+        logs.housekeep().await;
+        env.sleep(Duration::from_secs(1)).await;
+        logs.housekeep().await;
+        assert_eq!(log.log_start_offset(), 0);
+        let wall = env.0.wall_ms.get();
+        env.0.wall_ms.set(wall + 10 * 365 * 86_400_000);
+        logs.housekeep().await;
+        assert_eq!(log.log_start_offset(), 0, "one look is not enough");
+        env.0.wall_ms.set(wall);
+        logs.housekeep().await;
+        assert_eq!(log.log_start_offset(), 0, "it came back");
+        env.sleep(Duration::from_secs(120)).await;
+        logs.housekeep().await;
+        assert_eq!(log.log_start_offset(), 30);
+        let appended = log
+            .append(batch(b"after"), env.unix_ms())
+            .await
+            .expect("appended");
+        assert_eq!(appended.base_offset, 30);
+        assert_eq!(appended.log_start_offset, 30);
+    });
+}
+
+#[test]
+fn a_log_that_is_not_configured_yet_loses_nothing() {
+    let env = new_env(5);
+    let inner = env.clone();
+    env.run(async move {
+        let logs = open_one(&inner, options()).await;
+        let log = logs.create(partition(0), config()).await.expect("created");
+        log.append(batch(b"old"), 5).await.expect("appended");
+        logs.shutdown().await.expect("shut down");
+    })
+    .expect("it ends");
+    let env = TestEnv::new(6, env.kill());
+    env.0.wall_ms.set(env.0.wall_ms.get() + 100 * 86_400_000);
+    let inner = env.clone();
+    env.run(async move {
+        let logs = open_one(&inner, options()).await;
+        let log = logs.get(partition(0)).expect("there");
+        for _ in 0..3 {
+            logs.housekeep().await;
+        }
+        assert_eq!(log.log_start_offset(), 0);
+        log.set_config(config());
+        logs.housekeep().await;
+        assert_eq!(log.log_start_offset(), 1);
+    })
+    .expect("it ends");
+}
+
+#[test]
+fn a_deleted_log_is_gone_with_its_files_and_may_begin_again() {
+    run(async |env, logs| {
+        let log = logs.create(partition(0), config()).await.expect("created");
+        for number in 0..60 {
+            log.append(batch(&[number; 1000]), 5)
+                .await
+                .expect("appended");
+        }
+        let waiting = log.progress(1000);
+        logs.delete(partition(0)).await.expect("deleted");
+        waiting.await;
+        assert!(logs.get(partition(0)).is_none());
+        assert_eq!(log.append(batch(b"x"), 5).await, Err(AppendError::Deleted));
+        assert_eq!(log.read(0, 100, true).await, Err(ReadError::Deleted));
+        let again = logs.create(partition(0), config()).await.expect("created");
+        assert_eq!(again.high_watermark(), 0);
+        let appended = again.append(batch(b"new"), 5).await.expect("appended");
+        assert_eq!(appended.base_offset, 0);
+        env.sleep(Duration::from_secs(1)).await;
+        logs.housekeep().await;
+        assert_eq!(segment_files(&env), 1);
+    });
+}
+
+#[test]
+fn segments_roll_by_size_and_by_age() {
+    run(async |env, logs| {
+        let config = LogConfig {
+            segment_ms: 10_000,
+            ..config()
+        };
+        let log = logs.create(partition(0), config).await.expect("created");
+        let time = 1_700_000_000_000;
+        for step in 0..5 {
+            let batch = batch_of(super::NOBODY, 1, time + step * 6_000, b"x");
+            log.append(batch, 5).await.expect("appended");
+        }
+        env.sleep(Duration::from_secs(1)).await;
+        // 0 and 6 s in the first, 12 and 18 in the second, 24 in the third.
+        assert_eq!(segment_files(&env), 3);
+    });
+}
+
+#[test]
+fn a_producers_retry_gets_the_original_offset_and_a_gap_is_refused() {
+    run(async |_, logs| {
+        let log = logs.create(partition(0), config()).await.expect("created");
+        let send = |sequence, epoch| {
+            let from = From {
+                producer_id: 9,
+                epoch,
+                sequence,
+            };
+            log.append(batch_of(from, 2, 5, b"x"), 5)
+        };
+        let first = send(0, 0);
+        let second = send(2, 0);
+        let again = send(0, 0);
+        assert_eq!(first.await.expect("appended").base_offset, 0);
+        assert_eq!(second.await.expect("appended").base_offset, 2);
+        let again = again.await.expect("answered");
+        assert!(again.duplicate && again.base_offset == 0 && again.last_offset == 1);
+        assert_eq!(
+            send(6, 0).await,
+            Err(AppendError::OutOfOrderSequence {
+                expected: 4,
+                found: 6
+            })
+        );
+        assert_eq!(
+            send(4, 1).await,
+            Err(AppendError::OutOfOrderSequence {
+                expected: 0,
+                found: 4
+            })
+        );
+        assert_eq!(send(0, 1).await.expect("appended").base_offset, 4);
+        assert_eq!(
+            send(4, 0).await,
+            Err(AppendError::ProducerFenced {
+                current: 1,
+                found: 0
+            })
+        );
+        let producers = log.producers();
+        assert_eq!(producers.len(), 1);
+        assert_eq!(producers[0].last_sequence, 1);
+    });
+}
+
+#[test]
+fn idle_producers_are_forgotten_and_too_many_refused() {
+    let env = new_env(2);
+    let inner = env.clone();
+    env.run(async move {
+        let options = Options {
+            producers_max: 3,
+            producer_expiry_ms: 60_000,
+            ..options()
+        };
+        let logs = open_one(&inner, options).await;
+        let log = logs.create(partition(0), config()).await.expect("created");
+        let send = |producer_id, sequence| {
+            let from = From {
+                producer_id,
+                epoch: 0,
+                sequence,
+            };
+            log.append(batch_of(from, 1, 5, b"x"), inner.unix_ms())
+        };
+        for producer in 0..3 {
+            send(producer, 0).await.expect("appended");
+        }
+        assert_eq!(send(3, 0).await, Err(AppendError::TooManyProducers));
+        send(1, 1).await.expect("a known one goes on");
+        logs.housekeep().await;
+        inner.sleep(Duration::from_secs(90)).await;
+        send(1, 2).await.expect("appended");
+        logs.housekeep().await;
+        assert_eq!(log.producers().len(), 1);
+        assert_eq!(logs.usage().producers, 1);
+        send(3, 0).await.expect("there is room again");
+    })
+    .expect("it ends");
+}
+
+#[test]
+fn moved_starts_votes_terms_memberships_and_snapshots_outlive_everything() {
+    let env = new_env(31);
+    let inner = env.clone();
+    env.run(async move {
+        let logs = open_one(&inner, options()).await;
+        let log = logs.create(partition(0), config()).await.expect("created");
+        for number in 0..20 {
+            log.append(batch(&[number; 500]), 5)
+                .await
+                .expect("appended");
+        }
+        log.append_zero_width(ZeroWidth::Term { term: 4, leader: 1 })
+            .await
+            .expect("durable");
+        log.append_zero_width(ZeroWidth::Membership {
+            term: 4,
+            members: Bytes::from_static(b"1,2,3"),
+        })
+        .await
+        .expect("durable");
+        log.record_vote(EpochVote {
+            term: 5,
+            candidate: 2,
+        })
+        .await
+        .expect("durable");
+        log.append(batch(b"in term 4"), 5).await.expect("appended");
+        log.save_state(
+            15,
+            vec![Bytes::from_static(b"fif"), Bytes::from_static(b"teen")],
+        )
+        .await
+        .expect("saved");
+        assert_eq!(log.advance_log_start(15).await, Ok(15));
+        assert_eq!(log.advance_log_start(3).await, Ok(15));
+        assert!(log.advance_log_start(99).await.is_err());
+        // Enough for the journal to be recycled several times.
+        let other = logs.create(partition(1), config()).await.expect("created");
+        for _ in 0..200 {
+            other.append(batch(&[1; 2500]), 5).await.expect("appended");
+        }
+    })
+    .expect("it ends");
+    let env = TestEnv::new(32, env.cut_power());
+    let inner = env.clone();
+    env.run(async move {
+        let logs = open_one(&inner, options()).await;
+        let log = logs.get(partition(0)).expect("there");
+        assert_eq!(log.log_start_offset(), 15);
+        assert_eq!(log.high_watermark(), 21);
+        assert_eq!(log.leader_epoch(), 4);
+        assert_eq!(
+            log.vote(),
+            Some(EpochVote {
+                term: 5,
+                candidate: 2
+            })
+        );
+        let members = Bytes::from_static(b"1,2,3");
+        assert_eq!(log.membership(), Some((4, 20, members)));
+        assert_eq!(log.end_offset_for_epoch(0), (0, 20));
+        assert_eq!(log.end_offset_for_epoch(3), (0, 20));
+        assert_eq!(log.end_offset_for_epoch(4), (4, 21));
+        assert_eq!(log.end_offset_for_epoch(5), (-1, -1));
+        let state = log.load_state().await.expect("it verifies");
+        assert_eq!(state, Some((15, Bytes::from_static(b"fifteen"))));
+    })
+    .expect("it ends");
+}
+
+#[test]
+fn progress_wakes_who_waits_and_nobody_else() {
+    run(async |_, logs| {
+        let log = logs.create(partition(0), config()).await.expect("created");
+        let mut first = Box::pin(log.progress(0));
+        let mut second = Box::pin(log.progress(1));
+        assert!((&mut first).now_or_never().is_none());
+        assert!((&mut second).now_or_never().is_none());
+        drop(log.progress(0));
+        log.append(batch(b"x"), 5).await.expect("appended");
+        assert!((&mut first).now_or_never().is_some());
+        assert!((&mut second).now_or_never().is_none());
+        assert_eq!(log.readable_bytes(1), 0);
+        let size = log.readable_bytes(0);
+        assert!(size > 61);
+        log.append(batch(b"x"), 5).await.expect("appended");
+        assert!((&mut second).now_or_never().is_some());
+        assert_eq!(log.readable_bytes(0), 2 * size);
+        logs.shutdown().await.expect("shut down");
+        log.progress(5).await;
+        assert_eq!(log.append(batch(b"x"), 5).await, Err(AppendError::Closed));
+    });
+}
+
+#[test]
+fn a_replicated_log_is_acknowledged_from_memory() {
+    run(async |_, logs| {
+        let config = LogConfig {
+            durability: Durability::Replicated,
+            ..config()
+        };
+        let log = logs.create(partition(0), config).await.expect("created");
+        log.append(batch(b"first"), 5).await.expect("appended");
+        let append = log.append(batch(b"x"), 5);
+        assert!(append.now_or_never().expect("at once").is_ok());
+        let read = log.read(0, 1000, true).await.expect("readable");
+        assert_eq!(read.next_offset, 2);
+    });
+}
+
+#[test]
+fn what_is_too_large_for_the_journal_or_no_batch_is_refused() {
+    run(async |_, logs| {
+        let log = logs.create(partition(0), config()).await.expect("created");
+        let max = logs.batch_bytes_max();
+        let large = batch(&vec![1; max]);
+        assert_eq!(
+            log.append(large, 5).await,
+            Err(AppendError::TooLarge { max })
+        );
+        let mut two = batch(b"a");
+        two.unsplit(batch(b"b"));
+        assert_eq!(log.append(two, 5).await, Err(AppendError::NotOneBatch));
+        let fits = batch(&vec![1; max - 90]);
+        log.append(fits, 5).await.expect("appended");
+    });
+}

@@ -1,0 +1,188 @@
+//! A full disk: refusals that can be tried again, reads, deletes, restarts, and an end of it.
+
+use super::{batch, config, new_env, open_one, partition, small};
+use crate::testing::{DiskWorld, TestEnv};
+use crate::{AppendError, Health, Log, LogConfig, Options};
+use std::time::Duration;
+use taffrail_env::Clock;
+
+const CAPACITY: u64 = 3 << 20;
+
+fn full_world() -> TestEnv {
+    let mut disk = DiskWorld::new();
+    disk.capacity = CAPACITY;
+    TestEnv::new(11, disk)
+}
+
+fn options() -> Options {
+    Options {
+        flush_bytes: 4 << 10,
+        ..small()
+    }
+}
+
+/// Appends until it is refused. Answers how many went in.
+async fn fill(log: &Log<TestEnv>) -> i64 {
+    for number in 0..10_000 {
+        match log.append(batch(&[7; 3000]), 5).await {
+            Ok(appended) => assert_eq!(appended.base_offset, number),
+            Err(AppendError::NoSpace(_)) => return number,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("the disk does not fill up")
+}
+
+async fn count(log: &Log<TestEnv>) -> i64 {
+    let (mut found, mut at) = (0, log.log_start_offset());
+    while at < log.high_watermark() {
+        let read = log.read(at, 1 << 20, true).await.expect("reads go on");
+        found += read.batches.len() as i64;
+        at = read.next_offset;
+    }
+    found
+}
+
+#[test]
+fn a_full_disk_refuses_serves_restarts_and_recovers_when_a_log_is_deleted() {
+    let env = full_world();
+    let inner = env.clone();
+    let filled = env
+        .run(async move {
+            let logs = open_one(&inner, options()).await;
+            let small = logs.create(partition(1), config()).await.expect("created");
+            small.append(batch(b"before"), 5).await.expect("appended");
+            let log = logs.create(partition(0), config()).await.expect("created");
+            let filled = fill(&log).await;
+            assert!(filled > 100);
+            assert_eq!(logs.health(), Health::DiskFull);
+            assert_eq!(count(&log).await, filled);
+            filled
+        })
+        .expect("it ends");
+    for cut in [false, true] {
+        let disk = if cut {
+            let copy = TestEnv::new(3, env.0.disk.borrow().clone());
+            copy.cut_power()
+        } else {
+            TestEnv::new(3, env.0.disk.borrow().clone()).kill()
+        };
+        let env = TestEnv::new(12, disk);
+        let inner = env.clone();
+        env.run(async move {
+            let logs = open_one(&inner, options()).await;
+            let log = logs.get(partition(0)).expect("there");
+            log.set_config(config());
+            assert_eq!(count(&log).await, filled);
+            // Metadata still goes: a log is made, and the large one is deleted.
+            logs.create(partition(2), config()).await.expect("created");
+            let _may_fit = log.append(batch(&[1; 3000]), 5).await;
+            logs.delete(partition(0)).await.expect("deleted");
+            inner.sleep(Duration::from_secs(2)).await;
+            logs.housekeep().await;
+            let small = logs.get(partition(1)).expect("there");
+            small.set_config(config());
+            for _ in 0..50 {
+                small.append(batch(&[2; 3000]), 5).await.expect("appended");
+            }
+            assert_eq!(logs.health(), Health::Serving);
+            logs.shutdown().await.expect("shut down");
+        })
+        .expect("it ends");
+    }
+}
+
+#[test]
+fn appends_go_on_by_themselves_once_there_is_room() {
+    let env = full_world();
+    let inner = env.clone();
+    env.run(async move {
+        let logs = open_one(&inner, options()).await;
+        let log = logs.create(partition(0), config()).await.expect("created");
+        let filled = fill(&log).await;
+        inner.0.disk.borrow_mut().capacity = CAPACITY + (1 << 20);
+        inner.sleep(Duration::from_secs(1)).await;
+        let appended = log.append(batch(&[1; 3000]), 5).await.expect("appended");
+        assert_eq!(appended.base_offset, filled);
+        assert_eq!(logs.health(), Health::Serving);
+    })
+    .expect("it ends");
+}
+
+#[test]
+fn a_log_with_a_reserve_is_written_while_the_disk_is_full() {
+    let env = full_world();
+    let inner = env.clone();
+    env.run(async move {
+        let logs = open_one(&inner, options()).await;
+        let reserve = LogConfig {
+            reserve_ahead_bytes: 64 << 10,
+            segment_bytes: 1 << 30,
+            ..config()
+        };
+        let metadata = logs.create(partition(9), reserve).await.expect("created");
+        metadata.append(batch(b"first"), 5).await.expect("appended");
+        let log = logs.create(partition(0), config()).await.expect("created");
+        fill(&log).await;
+        for number in 0..15 {
+            metadata
+                .append(batch(&[number; 3000]), 5)
+                .await
+                .expect("it has room of its own");
+        }
+    })
+    .expect("it ends");
+}
+
+#[test]
+fn what_was_admitted_reaches_its_segment_however_full_the_disk_is() {
+    let env = full_world();
+    let inner = env.clone();
+    let filled = env
+        .run(async move {
+            let lazy = Options {
+                flush_bytes: 1 << 20,
+                ..options()
+            };
+            let logs = open_one(&inner, lazy).await;
+            let log = logs.create(partition(0), config()).await.expect("created");
+            let filled = fill(&log).await;
+            logs.shutdown().await.expect("everything finds its place");
+            filled
+        })
+        .expect("it ends");
+    let disk = env.kill();
+    let segments = disk.files();
+    let bytes: usize = segments
+        .iter()
+        .filter(|path| path.to_string_lossy().ends_with(".log"))
+        .map(|path| disk.contents(path).expect("there").len())
+        .sum();
+    assert!(bytes as i64 > filled * 3000);
+    let env = TestEnv::new(5, disk);
+    let inner = env.clone();
+    env.run(async move {
+        let logs = open_one(&inner, options()).await;
+        let log = logs.get(partition(0)).expect("there");
+        assert_eq!(count(&log).await, filled);
+    })
+    .expect("it ends");
+}
+
+#[test]
+fn a_directory_that_is_too_small_is_refused_in_one_line() {
+    let mut disk = DiskWorld::new();
+    disk.capacity = 100 << 10;
+    let env = TestEnv::new(1, disk);
+    let inner = env.clone();
+    let error = env
+        .run(async move {
+            crate::open(&inner, std::path::Path::new("/data"), options(), 1)
+                .await
+                .err()
+        })
+        .expect("it ends")
+        .expect("it is refused");
+    assert!(matches!(error, crate::OpenError::NoSpace { .. }), "{error}");
+    let _ = new_env;
+}
