@@ -10,26 +10,45 @@ pub mod topic;
 use crate::arguments::{Brokers, Place};
 use crate::failure::Failure;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use taffrail_client::{
     Admin, Client, ClientError, ClientOptions, FoundOffset, OffsetSpec, StartAt, TopicPartitionName,
 };
+use taffrail_env::Clock;
 use taffrail_os::Os;
 
-/// Connects to one of `brokers`.
-async fn connect(os: &Os, brokers: &Brokers) -> Result<Client<Os>, Failure> {
+/// Between two tries to find a broker.
+const CONNECT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Connects to one of `brokers`, trying again while `patience` lasts.
+async fn connect(os: &Os, brokers: &Brokers, patience: Duration) -> Result<Client<Os>, Failure> {
+    let until = os.now() + patience;
+    loop {
+        let connected = connect_once(os, brokers).await;
+        match connected {
+            Err(ClientError::Network(_)) if os.now() < until => os.sleep(CONNECT_PAUSE).await,
+            connected => return connected.map_err(|error| no_broker(brokers, error)),
+        }
+    }
+}
+
+async fn connect_once(os: &Os, brokers: &Brokers) -> Result<Client<Os>, ClientError> {
     let options = ClientOptions {
         client_id: "taffrail-cli".to_owned(),
         ..ClientOptions::default()
     };
-    let connected = Client::connect(os, &brokers.brokers, options).await;
-    connected.map_err(|error| match error {
+    Client::connect(os, &brokers.brokers, options).await
+}
+
+fn no_broker(brokers: &Brokers, error: ClientError) -> Failure {
+    match error {
         ClientError::Network(error) => Failure::operation(format!(
             "no broker answers at {}: {}; start one with taffrail serve, or name another with --brokers",
             brokers.brokers.join(","),
             error.system
         )),
         error => error.into(),
-    })
+    }
 }
 
 /// Runs `body` with a client.
@@ -38,7 +57,7 @@ fn with_client(
     body: impl AsyncFnOnce(&Os, &Client<Os>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     taffrail_os::run(async |os: Os| {
-        let client = connect(&os, brokers).await?;
+        let client = connect(&os, brokers, Duration::ZERO).await?;
         body(&os, &client).await
     })
 }

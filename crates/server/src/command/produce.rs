@@ -3,23 +3,27 @@
 //! Lines end at `\n` and at nothing else; the last may lack it; an empty line is an empty record. Memory is bounded by the producer's: while it
 //! is full, stdin is not read.
 
-use super::with_client;
+use super::connect;
 use crate::arguments::ProduceOptions;
 use crate::failure::Failure;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use std::collections::VecDeque;
+use std::time::Duration;
 use taffrail_client::{Acks, Client, Delivery, Producer, ProducerOptions, Record, SendError};
 use taffrail_os::Os;
 
 /// The longest line: what the broker's largest frame can carry.
 const LINE_BYTES_MAX: usize = 100 << 20;
+/// A broker that is just being started again is waited for: whoever pipes lines in would lose them.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Beyond this many, the first of the records on their way is waited for.
 const DELIVERIES_MAX: usize = 1 << 17;
 
 pub fn run(options: ProduceOptions) -> Result<(), Failure> {
-    with_client(&options.brokers, async |os, client| {
-        produce(os, client, &options).await
+    taffrail_os::run(async |os: Os| {
+        let client = connect(&os, &options.brokers, PATIENCE).await?;
+        produce(&os, &client, &options).await
     })
 }
 
