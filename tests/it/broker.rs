@@ -4,6 +4,7 @@ mod configs;
 mod connections;
 mod fetch;
 mod ground;
+mod groups;
 mod produce;
 mod restart;
 mod topics;

@@ -9,7 +9,7 @@ use taffrail_env::Clock;
 use taffrail_sim::{NodeId, NodeOptions, Simulation, World};
 
 /// Starts a broker and tells a story; the process ends when the story does, with or without a clean stop.
-async fn life<F, S>(world: &World, machine: NodeId, config: NodeConfig, clean: bool, story: S)
+pub async fn life<F, S>(world: &World, machine: NodeId, config: NodeConfig, clean: bool, story: S)
 where
     S: FnOnce(Place) -> F + 'static,
     F: Future<Output = ()> + 'static,
@@ -32,7 +32,7 @@ where
     assert!(told.get(), "the story was told to its end");
 }
 
-fn in_a_world<F: Future<Output = ()> + 'static>(
+pub fn in_a_world<F: Future<Output = ()> + 'static>(
     seed: u64,
     tell: impl FnOnce(World, NodeId) -> F + Send,
 ) {

@@ -1,0 +1,439 @@
+//! Groups in raw frames: members that come and go, offsets that stay, and coordinators that read their log.
+
+use super::ground::*;
+use super::restart::{in_a_world, life};
+use bytes::Bytes;
+use std::time::Duration;
+use taffrail_env::Clock;
+use taffrail_sim::{FaultKind, Rates};
+use taffrail_wire::join_group::JoinGroupRequestProtocol;
+use taffrail_wire::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use taffrail_wire::offset_fetch::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use taffrail_wire::sync_group::SyncGroupRequestAssignment;
+use taffrail_wire::{
+    ErrorCode, FindCoordinatorRequest, FindCoordinatorResponse, HeartbeatRequest,
+    HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
+    OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
+    SyncGroupRequest, SyncGroupResponse,
+};
+
+const NOT_AVAILABLE: i16 = ErrorCode::CoordinatorNotAvailable as i16;
+const LOADING: i16 = ErrorCode::CoordinatorLoadInProgress as i16;
+
+fn join<'a>(member_id: &'a str, instance_id: Option<&'a str>) -> JoinGroupRequest<'a> {
+    JoinGroupRequest {
+        group_id: "g",
+        session_timeout_ms: 10_000,
+        rebalance_timeout_ms: 60_000,
+        member_id,
+        group_instance_id: instance_id,
+        protocol_type: "consumer",
+        protocols: vec![JoinGroupRequestProtocol {
+            name: "range",
+            // Version 1, the topic `t`, no user data.
+            metadata: Bytes::from_static(b"\0\x01\0\0\0\x01\0\x01t\xff\xff\xff\xff"),
+        }],
+        reason: None,
+    }
+}
+
+/// What a member knows once it has joined.
+struct Joined {
+    member_id: String,
+    generation: i32,
+    members: Vec<String>,
+}
+
+impl Peer {
+    /// Finds the coordinator of groups; the first time that makes their topic.
+    async fn find_coordinator(&mut self) {
+        loop {
+            let request = FindCoordinatorRequest {
+                coordinator_keys: vec!["g"],
+                ..Default::default()
+            };
+            let reply = self.call(6, &request).await;
+            let response: FindCoordinatorResponse<'_> = reply.read();
+            let found = &response.coordinators[0];
+            assert_eq!((found.error_code, found.node_id, found.key), (0, 1, "g"));
+            if self.fetch_offset("g").await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    async fn commit(&mut self, group_id: &str, offset: i64) -> i16 {
+        let request = OffsetCommitRequest {
+            group_id,
+            topics: vec![OffsetCommitRequestTopic {
+                name: "t",
+                partitions: vec![OffsetCommitRequestPartition {
+                    committed_offset: offset,
+                    committed_metadata: Some("note"),
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let reply = self.call(9, &request).await;
+        let response: OffsetCommitResponse<'_> = reply.read();
+        response.topics[0].partitions[0].error_code
+    }
+
+    /// What a group has committed of `t`, partition 0; -1 if nothing.
+    async fn fetch_offset(&mut self, group_id: &str) -> Result<i64, i16> {
+        let request = OffsetFetchRequest {
+            groups: vec![OffsetFetchRequestGroup {
+                group_id,
+                topics: Some(vec![OffsetFetchRequestTopics {
+                    name: "t",
+                    partition_indexes: vec![0],
+                    ..Default::default()
+                }]),
+                ..Default::default()
+            }],
+            require_stable: true,
+            ..Default::default()
+        };
+        let reply = self.call(9, &request).await;
+        let response: OffsetFetchResponse<'_> = reply.read();
+        let group = &response.groups[0];
+        if group.error_code != 0 {
+            return Err(group.error_code);
+        }
+        assert_eq!(group.topics[0].partitions[0].error_code, 0);
+        Ok(group.topics[0].partitions[0].committed_offset)
+    }
+
+    /// [`Peer::fetch_offset`], asked again while the coordinator loads, as clients do.
+    async fn committed(&mut self, place: &Place, group_id: &str) -> i64 {
+        loop {
+            match self.fetch_offset(group_id).await {
+                Ok(offset) => return offset,
+                Err(error) => assert!([LOADING, NOT_AVAILABLE].contains(&error), "error {error}"),
+            }
+            place.env.sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn send_join(&mut self, member_id: &str, instance_id: Option<&str>) {
+        self.send(9, &join(member_id, instance_id)).await;
+    }
+
+    async fn receive_join(&mut self) -> Result<Joined, (i16, String)> {
+        let reply = self.receive(taffrail_wire::api::ApiKey::JoinGroup, 9).await;
+        let response: JoinGroupResponse<'_> = reply.read();
+        if response.error_code != 0 {
+            return Err((response.error_code, response.member_id.to_string()));
+        }
+        Ok(Joined {
+            member_id: response.member_id.to_string(),
+            generation: response.generation_id,
+            members: response
+                .members
+                .iter()
+                .map(|member| member.member_id.to_string())
+                .collect(),
+        })
+    }
+
+    /// Asks for a member id.
+    async fn member_id(&mut self) -> String {
+        self.send_join("", None).await;
+        let (error, member_id) = self.receive_join().await.err().expect("two steps");
+        assert_eq!(error, ErrorCode::MemberIdRequired as i16);
+        member_id
+    }
+
+    async fn sync(&mut self, joined: &Joined) -> (i16, Bytes) {
+        let assignments = joined
+            .members
+            .iter()
+            .map(|member_id| SyncGroupRequestAssignment {
+                member_id,
+                assignment: Bytes::from(member_id.clone()),
+            });
+        let request = SyncGroupRequest {
+            group_id: "g",
+            generation_id: joined.generation,
+            member_id: &joined.member_id,
+            assignments: assignments.collect(),
+            ..Default::default()
+        };
+        let reply = self.call(5, &request).await;
+        let response: SyncGroupResponse<'_> = reply.read();
+        (response.error_code, response.assignment.clone())
+    }
+
+    async fn heartbeat(&mut self, joined: &Joined) -> i16 {
+        let request = HeartbeatRequest {
+            group_id: "g",
+            generation_id: joined.generation,
+            member_id: &joined.member_id,
+            group_instance_id: None,
+        };
+        let reply = self.call(4, &request).await;
+        reply.read::<HeartbeatResponse>().error_code
+    }
+}
+
+#[test]
+fn three_members_share_a_group_and_one_leaves() {
+    let mut config = config(2);
+    set(&mut config, "group.initial.rebalance.delay.ms", "3000");
+    story(config, |place| async move {
+        let mut peers = [place.peer().await, place.peer().await, place.peer().await];
+        peers[0].find_coordinator().await;
+        let mut ids = Vec::new();
+        for peer in &mut peers {
+            ids.push(peer.member_id().await);
+        }
+        for (peer, id) in peers.iter_mut().zip(&ids) {
+            peer.send_join(id, None).await;
+        }
+        let mut joined = Vec::new();
+        for peer in &mut peers {
+            joined.push(peer.receive_join().await.ok().expect("joined"));
+        }
+        let generation = joined[0].generation;
+        assert!(joined.iter().all(|joined| joined.generation == generation));
+        let leader = joined
+            .iter()
+            .position(|joined| !joined.members.is_empty())
+            .expect("one leads");
+        assert_eq!(joined[leader].members.len(), 3);
+        let others: Vec<usize> = (0..3).filter(|index| *index != leader).collect();
+        let (error, assignment) = peers[leader].sync(&joined[leader]).await;
+        assert_eq!(
+            (error, assignment),
+            (0, Bytes::from(joined[leader].member_id.clone()))
+        );
+        for index in &others {
+            let (error, assignment) = peers[*index].sync(&joined[*index]).await;
+            assert_eq!(
+                (error, assignment),
+                (0, Bytes::from(joined[*index].member_id.clone()))
+            );
+            assert_eq!(peers[*index].heartbeat(&joined[*index]).await, 0);
+        }
+        let leave = LeaveGroupRequest {
+            group_id: "g",
+            members: vec![taffrail_wire::leave_group::MemberIdentity {
+                member_id: &joined[others[0]].member_id,
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let reply = peers[others[0]].call(5, &leave).await;
+        let left: LeaveGroupResponse<'_> = reply.read();
+        assert_eq!((left.error_code, left.members[0].error_code), (0, 0));
+        let rebalancing = ErrorCode::RebalanceInProgress as i16;
+        assert_eq!(peers[leader].heartbeat(&joined[leader]).await, rebalancing);
+        for index in [leader, others[1]] {
+            let id = joined[index].member_id.clone();
+            peers[index].send_join(&id, None).await;
+        }
+        let again = peers[leader].receive_join().await.ok().expect("joined");
+        assert_eq!(
+            (again.generation, again.members.len()),
+            (joined[leader].generation + 1, 2)
+        );
+        peers[others[1]].receive_join().await.ok().expect("joined");
+        place
+            .node
+            .audit_groups()
+            .await
+            .expect("the log says the same");
+    });
+}
+
+#[test]
+fn committed_offsets_and_members_are_there_after_any_stop() {
+    for (seed, clean, power) in [(11, true, false), (12, false, false), (13, false, true)] {
+        in_a_world(seed, move |world, machine| async move {
+            let (tell, told) = std::sync::mpsc::channel();
+            life(&world, machine, config(2), clean, move |place| async move {
+                let mut peer = place.peer().await;
+                peer.create("t", 1, &[]).await;
+                peer.find_coordinator().await;
+                assert_eq!(peer.committed(&place, "simple").await, -1);
+                for offset in 0..20 {
+                    assert_eq!(peer.commit("simple", offset).await, 0);
+                }
+                peer.send_join("", Some("static")).await;
+                let joined = peer.receive_join().await.ok().expect("joined");
+                assert_eq!(peer.sync(&joined).await.0, 0);
+                tell.send(joined).expect("somebody listens");
+            })
+            .await;
+            if power {
+                world.power_cut(&[machine]);
+            }
+            let joined = told.recv().expect("the member that joined");
+            life(&world, machine, config(3), true, |place| async move {
+                let mut peer = place.peer().await;
+                assert_eq!(peer.committed(&place, "simple").await, 19);
+                assert_eq!(peer.committed(&place, "nobody").await, -1);
+                let loading = "taffrail_group_partitions_loading";
+                while place.node.metrics().await.value(loading) > 0.0 {
+                    place.env.sleep(Duration::from_millis(10)).await;
+                }
+                assert_eq!(peer.heartbeat(&joined).await, 0, "it is a member still");
+                let (error, assignment) = peer.sync(&joined).await;
+                assert_eq!(
+                    (error, assignment),
+                    (0, Bytes::from(joined.member_id.clone()))
+                );
+                place
+                    .node
+                    .audit_groups()
+                    .await
+                    .expect("the log says the same");
+            })
+            .await;
+        });
+    }
+}
+
+#[test]
+fn a_coordinator_that_reads_its_log_never_says_that_there_is_no_offset() {
+    for seed in 20..30 {
+        in_a_world(seed, |world, machine| async move {
+            life(&world, machine, config(1), false, |place| async move {
+                let mut peer = place.peer().await;
+                peer.create("t", 1, &[]).await;
+                peer.find_coordinator().await;
+                assert_eq!(peer.commit("g", 7).await, 0);
+            })
+            .await;
+            // A slow disk makes the loading long.
+            world.disk(machine).set_slow(1000);
+            life(&world, machine, config(1), false, |place| async move {
+                let mut peer = place.peer().await;
+                let mut answers = Vec::new();
+                while answers.last() != Some(&Ok(7)) {
+                    answers.push(peer.fetch_offset("g").await);
+                    place.env.sleep(Duration::from_millis(1)).await;
+                }
+                answers.pop();
+                assert!(
+                    answers.iter().all(|answer| *answer == Err(LOADING)),
+                    "{answers:?}"
+                );
+            })
+            .await;
+        });
+    }
+}
+
+#[test]
+fn a_commit_that_is_not_durable_is_not_acknowledged_and_offsets_can_still_be_read() {
+    in_a_world(40, |world, machine| async move {
+        let faults = world.clone();
+        life(&world, machine, config(1), false, |place| async move {
+            let mut peer = place.peer().await;
+            peer.create("t", 1, &[]).await;
+            peer.find_coordinator().await;
+            assert_eq!(peer.commit("g", 1).await, 0);
+            let rates = Rates::none().with(FaultKind::DiskSyncFailed, 1_000_000);
+            faults.faults().set_rates(rates);
+            assert_eq!(peer.commit("g", 2).await, NOT_AVAILABLE);
+            assert_eq!(
+                peer.committed(&place, "g").await,
+                1,
+                "what is durable can be read"
+            );
+            let refused = peer.commit("g", 3).await;
+            assert!(
+                [NOT_AVAILABLE, LOADING].contains(&refused),
+                "error {refused}"
+            );
+            faults.faults().set_rates(Rates::none());
+        })
+        .await;
+        life(&world, machine, config(1), true, |place| async move {
+            let mut peer = place.peer().await;
+            let offset = peer.committed(&place, "g").await;
+            assert!(
+                (1..=2).contains(&offset),
+                "acknowledged, or of unknown outcome: {offset}"
+            );
+            assert_eq!(peer.commit("g", 4).await, 0);
+            assert_eq!(peer.committed(&place, "g").await, 4);
+        })
+        .await;
+    });
+}
+
+#[test]
+fn snapshots_bound_the_log_of_groups() {
+    in_a_world(50, |world, machine| async move {
+        let mut small = config(1);
+        set(&mut small, "offsets.topic.num.partitions", "1");
+        let restarted = small.clone();
+        life(&world, machine, small, false, |place| async move {
+            let mut peer = place.peer().await;
+            peer.create("t", 1, &[]).await;
+            peer.find_coordinator().await;
+            let mut start = 0;
+            let mut offset = 0;
+            while start == 0 {
+                for _ in 0..500 {
+                    offset += 1;
+                    assert_eq!(peer.commit("g", offset).await, 0);
+                }
+                assert!(offset < 200_000, "no snapshot was kept");
+                let seen = place.inspect().await;
+                let offsets = seen
+                    .partitions
+                    .iter()
+                    .find(|view| view.topic == "__consumer_offsets");
+                start = offsets.expect("there").log_start_offset;
+            }
+            assert_eq!(peer.commit("last", offset).await, 0);
+            place
+                .node
+                .audit_groups()
+                .await
+                .expect("the log says the same");
+        })
+        .await;
+        life(&world, machine, restarted, true, |place| async move {
+            let mut peer = place.peer().await;
+            let last = peer.committed(&place, "last").await;
+            assert_eq!(peer.committed(&place, "g").await, last);
+            place
+                .node
+                .audit_groups()
+                .await
+                .expect("the log says the same");
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_topic_of_the_same_name_does_not_inherit_offsets() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        peer.find_coordinator().await;
+        assert_eq!(peer.commit("g", 5).await, 0);
+        assert_eq!(peer.delete("t").await, 0);
+        assert_eq!(peer.fetch_offset("g").await, Ok(-1));
+        assert_eq!(
+            peer.commit("g", 6).await,
+            ErrorCode::UnknownTopicOrPartition as i16
+        );
+        peer.create("t", 1, &[]).await;
+        assert_eq!(peer.fetch_offset("g").await, Ok(-1));
+        assert_eq!(peer.commit("g", 1).await, 0);
+        assert_eq!(peer.fetch_offset("g").await, Ok(1));
+        place
+            .node
+            .audit_groups()
+            .await
+            .expect("the log says the same");
+    });
+}
