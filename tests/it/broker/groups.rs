@@ -38,6 +38,7 @@ fn join<'a>(member_id: &'a str, instance_id: Option<&'a str>) -> JoinGroupReques
 }
 
 /// What a member knows once it has joined.
+#[derive(Debug)]
 struct Joined {
     member_id: String,
     generation: i32,
@@ -141,7 +142,7 @@ impl Peer {
     /// Asks for a member id.
     async fn member_id(&mut self) -> String {
         self.send_join("", None).await;
-        let (error, member_id) = self.receive_join().await.err().expect("two steps");
+        let (error, member_id) = self.receive_join().await.expect_err("two steps");
         assert_eq!(error, ErrorCode::MemberIdRequired as i16);
         member_id
     }
@@ -194,7 +195,7 @@ fn three_members_share_a_group_and_one_leaves() {
         }
         let mut joined = Vec::new();
         for peer in &mut peers {
-            joined.push(peer.receive_join().await.ok().expect("joined"));
+            joined.push(peer.receive_join().await.expect("joined"));
         }
         let generation = joined[0].generation;
         assert!(joined.iter().all(|joined| joined.generation == generation));
@@ -234,12 +235,12 @@ fn three_members_share_a_group_and_one_leaves() {
             let id = joined[index].member_id.clone();
             peers[index].send_join(&id, None).await;
         }
-        let again = peers[leader].receive_join().await.ok().expect("joined");
+        let again = peers[leader].receive_join().await.expect("joined");
         assert_eq!(
             (again.generation, again.members.len()),
             (joined[leader].generation + 1, 2)
         );
-        peers[others[1]].receive_join().await.ok().expect("joined");
+        peers[others[1]].receive_join().await.expect("joined");
         place
             .node
             .audit_groups()
@@ -262,7 +263,7 @@ fn committed_offsets_and_members_are_there_after_any_stop() {
                     assert_eq!(peer.commit("simple", offset).await, 0);
                 }
                 peer.send_join("", Some("static")).await;
-                let joined = peer.receive_join().await.ok().expect("joined");
+                let joined = peer.receive_join().await.expect("joined");
                 assert_eq!(peer.sync(&joined).await.0, 0);
                 tell.send(joined).expect("somebody listens");
             })

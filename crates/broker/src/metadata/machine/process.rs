@@ -34,26 +34,9 @@ pub(super) fn process(state: &Metadata, command: &Command, changes: &mut Vec<Cha
                     .collect(),
                 configs: configs.clone(),
             };
-            changes.push(Change::TopicCreated(topic));
-            Ok(Done::TopicCreated {
-                topic_id: *topic_id,
-                partitions: assignments.len(),
-                replication_factor: assignments[0].len(),
-            })
+            Ok(create_topic(topic, changes))
         }
-        Command::DeleteTopic { topic } => {
-            let topic = find(state, topic)?;
-            if topic.internal {
-                return Err(Refusal::InternalTopic);
-            }
-            changes.push(Change::TopicDeleted {
-                topic_id: topic.topic_id,
-            });
-            Ok(Done::TopicDeleted {
-                topic_id: topic.topic_id,
-                name: topic.name.clone(),
-            })
-        }
+        Command::DeleteTopic { topic } => delete_topic(find(state, topic)?, changes),
         Command::CreatePartitions {
             name,
             count,
@@ -79,21 +62,7 @@ pub(super) fn process(state: &Metadata, command: &Command, changes: &mut Vec<Cha
         }
         Command::AllocateProducerIds { count, .. } => allocate_producer_ids(state, *count, changes),
         Command::RegisterBroker(registration) => register_broker(state, registration, changes),
-        Command::DataRemoved { broker, topic_id } => {
-            let deleted = state
-                .image
-                .deleted
-                .get(topic_id)
-                .ok_or(Refusal::NothingToRemove)?;
-            if !deleted.brokers.contains(broker) {
-                return Err(Refusal::NothingToRemove);
-            }
-            changes.push(Change::DataRemoved {
-                broker: *broker,
-                topic_id: *topic_id,
-            });
-            Ok(Done::DataRemoved)
-        }
+        Command::DataRemoved { broker, topic_id } => remove_data(state, *broker, topic_id, changes),
         Command::SetSemanticsLevel { level } => {
             if *level <= state.semantics_level() || *level > SEMANTICS_LEVEL_MAX {
                 return Err(Refusal::UnknownSemanticsLevel);
@@ -102,6 +71,46 @@ pub(super) fn process(state: &Metadata, command: &Command, changes: &mut Vec<Cha
             Ok(Done::SemanticsLevelSet)
         }
     }
+}
+
+fn create_topic(topic: Topic, changes: &mut Vec<Change>) -> Done {
+    let done = Done::TopicCreated {
+        topic_id: topic.topic_id,
+        partitions: topic.partitions.len(),
+        replication_factor: topic.partitions[0].replicas.len(),
+    };
+    changes.push(Change::TopicCreated(topic));
+    done
+}
+
+fn delete_topic(topic: &Topic, changes: &mut Vec<Change>) -> Reply {
+    if topic.internal {
+        return Err(Refusal::InternalTopic);
+    }
+    changes.push(Change::TopicDeleted {
+        topic_id: topic.topic_id,
+    });
+    Ok(Done::TopicDeleted {
+        topic_id: topic.topic_id,
+        name: topic.name.clone(),
+    })
+}
+
+fn remove_data(
+    state: &Metadata,
+    broker: i32,
+    topic_id: &RawTopicId,
+    changes: &mut Vec<Change>,
+) -> Reply {
+    let deleted = state.image.deleted.get(topic_id);
+    if !deleted.is_some_and(|deleted| deleted.brokers.contains(&broker)) {
+        return Err(Refusal::NothingToRemove);
+    }
+    changes.push(Change::DataRemoved {
+        broker,
+        topic_id: *topic_id,
+    });
+    Ok(Done::DataRemoved)
 }
 
 fn find<'a>(state: &'a Metadata, key: &TopicKey) -> Result<&'a Topic, Refusal> {

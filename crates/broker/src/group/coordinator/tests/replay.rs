@@ -103,16 +103,10 @@ fn run(story: &mut Story, operation: &Operation, number: usize) {
             known,
             topic,
         } => {
-            let instance_id = format!("instance-{instance}");
-            let current = group.and_then(|group| group.instances.get(&instance_id).cloned());
-            let member_id = current.filter(|_| *known).unwrap_or_default();
-            let fresh = static_member(&instance_id, &format!("static-{number}"));
-            let can_skip_assignment = number.is_multiple_of(2);
+            let request = static_join(group, *instance, *known, number);
             story.join(JoinRequest {
-                member_id,
                 protocols: protocols(*topic),
-                can_skip_assignment,
-                ..fresh
+                ..request
             });
         }
         Operation::Sync { member, stale } => {
@@ -132,46 +126,77 @@ fn run(story: &mut Story, operation: &Operation, number: usize) {
             offset,
             stale,
         } => {
-            let member_id = member.map(chosen).unwrap_or_default();
-            let is_zombie = *stale && member.is_some() && generation > 0;
-            let generation = if member.is_some() {
-                (generation - i32::from(*stale)).max(0)
-            } else {
-                -1
-            };
-            let mut request = commit(generation, &member_id, *offset);
-            request.offsets[0].partition = *partition;
-            let before = story.committed();
-            let answer = story.commit(request);
-            let accepted = answer == Ok(vec![Ok(())]);
-            let expected = if accepted && *partition == 0 {
-                Some(*offset)
-            } else {
-                before
-            };
-            assert_eq!(story.committed(), expected, "OFFSET-NO-LOSS, ZOMBIE-FENCED");
-            assert!(
-                !(accepted && is_zombie),
-                "a commit of an old generation was accepted"
-            );
+            let member_id = member.map(chosen);
+            commit_and_look(story, member_id, generation, *stale, *partition, *offset);
         }
-        Operation::DeleteOffsets { partition } => {
-            let offsets = [("t".to_string(), *partition)];
-            let _ = story.act(|coordinator, now, effects| {
-                coordinator.delete_offsets(now, "g", &offsets, effects)
-            });
-        }
-        Operation::DeleteGroup => {
-            let _ = story.act(|coordinator, now, effects| coordinator.delete(now, "g", effects));
-        }
-        Operation::DeleteTopic => {
-            story.act(|coordinator, now, effects| {
-                coordinator.delete_topics(now, [[7; 16]].into(), effects)
-            });
+        Operation::DeleteOffsets { .. } | Operation::DeleteGroup | Operation::DeleteTopic => {
+            delete(story, operation);
         }
         Operation::Wait { seconds } => story.wait(Duration::from_secs(*seconds)),
         Operation::Restart => restart(story),
     }
+}
+
+/// What tools delete.
+fn delete(story: &mut Story, operation: &Operation) {
+    story.act(|coordinator, now, effects| match operation {
+        Operation::DeleteOffsets { partition } => {
+            let offsets = [("t".to_string(), *partition)];
+            drop(coordinator.delete_offsets(now, "g", &offsets, effects));
+        }
+        Operation::DeleteGroup => {
+            let _ = coordinator.delete(now, "g", effects);
+        }
+        _ => coordinator.delete_topics(now, [[7; 16]].into(), effects),
+    });
+}
+
+/// A static member that may know its member id.
+fn static_join(
+    group: Option<&crate::group::state::Group<u32, u32>>,
+    instance: u8,
+    known: bool,
+    number: usize,
+) -> JoinRequest {
+    let instance_id = format!("instance-{instance}");
+    let current = group.and_then(|group| group.instances.get(&instance_id).cloned());
+    JoinRequest {
+        member_id: current.filter(|_| known).unwrap_or_default(),
+        can_skip_assignment: number.is_multiple_of(2),
+        ..static_member(&instance_id, &format!("static-{number}"))
+    }
+}
+
+/// Commits, and sees that exactly what was accepted is committed.
+fn commit_and_look(
+    story: &mut Story,
+    member_id: Option<String>,
+    generation: i32,
+    stale: bool,
+    partition: i32,
+    offset: i64,
+) {
+    let is_zombie = stale && member_id.is_some() && generation > 0;
+    let generation = if member_id.is_some() {
+        (generation - i32::from(stale)).max(0)
+    } else {
+        -1
+    };
+    let mut request = commit(generation, &member_id.unwrap_or_default(), offset);
+    request.offsets[0].partition = partition;
+    let before = story.committed();
+    let answer = story.commit(request);
+    let accepted = answer == Ok(vec![Ok(())]);
+    let expected = if accepted && partition == 0 {
+        Some(offset)
+    } else {
+        before
+    };
+    assert_eq!(story.committed(), expected, "OFFSET-NO-LOSS, ZOMBIE-FENCED");
+    assert!(
+        !(accepted && is_zombie),
+        "a commit of an old generation was accepted"
+    );
 }
 
 /// A restart abandons whoever waits, as the driver does.
