@@ -44,4 +44,4 @@ pub use options::{Durability, LogConfig, Options};
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -360,7 +360,9 @@ async fn replay<F: File>(
             .into_iter()
             .try_for_each(|entry| replay.entry(place, entry))
     };
-    let end = scan::scan(files, meta.journal_file_bytes, start, &mut fold).await?;
+    let expected = meta.clean.map(|(joint, _)| joint);
+    let len = meta.journal_file_bytes;
+    let end = scan::scan(files, len, start, expected, &mut fold).await?;
     let damaged = |offset, what| OpenError::Damaged {
         file: journal.into(),
         offset,

@@ -186,3 +186,6 @@ impl Plan {
         self.bytes_since_index += size as u64;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,11 +35,13 @@ pub struct LastGroup {
 }
 
 /// Follows the groups from `start` through `files`, which are consecutive lives, the first one being that of
-/// `start`. Gives each group's entries to `fold`, which may say what is wrong with one.
+/// `start`. Gives each group's entries to `fold`, which may say what is wrong with one. Where the journal is known to end
+/// at `expected`, nothing is looked for behind.
 pub async fn scan<F: File>(
     files: &[JournalFile<F>],
     file_len: u64,
     start: Joint,
+    expected: Option<Joint>,
     fold: &mut impl FnMut(Place, Vec<Entry>) -> Result<(), String>,
 ) -> Result<ScanEnd, OpenError> {
     let mut scan = Scan {
@@ -57,6 +59,10 @@ pub async fn scan<F: File>(
     };
     let (mut at, mut offset) = (0, start.place.offset);
     loop {
+        if expected == Some(scan.end.joint) {
+            scan.end.bytes_read = scan.window.bytes_read;
+            return Ok(scan.end);
+        }
         if let Some((header, bytes)) = scan.group_at(at, offset).await?
             && scan.follows(&header)
         {

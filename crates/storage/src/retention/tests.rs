@@ -1,1 +1,95 @@
+use super::{Expiry, WallClock, expired};
+use crate::LogConfig;
+use crate::segment::Segment;
+use taffrail_env::Instant;
+use taffrail_record::{TopicId, TopicPartition};
 
+/// Segments of ten offsets and 100 bytes, the last one not sealed, with these largest timestamps.
+fn segments(timestamps: &[i64]) -> Vec<Segment> {
+    let partition = TopicPartition {
+        topic: TopicId([1; 16]),
+        partition: 0,
+    };
+    let all = timestamps.iter().enumerate();
+    all.map(|(at, timestamp)| Segment {
+        end_offset: 10 * at as i64 + 10,
+        length: 100,
+        max_timestamp: *timestamp,
+        sealed: at + 1 < timestamps.len(),
+        ..Segment::new(partition, 10 * at as i64)
+    })
+    .collect()
+}
+
+fn config(retention_ms: i64, retention_bytes: i64) -> LogConfig {
+    LogConfig {
+        retention_ms,
+        retention_bytes,
+        ..LogConfig::default()
+    }
+}
+
+fn start(expiry: Option<Expiry>) -> Option<(i64, bool)> {
+    expiry.map(|expiry| (expiry.start, expiry.seals_last))
+}
+
+#[test]
+fn size_takes_old_segments_while_enough_is_left() {
+    let segments = segments(&[1, 2, 3, 4]);
+    let by_size = |bytes, tail| start(expired(&config(-1, bytes), &segments, tail, 100, None));
+    assert_eq!(by_size(400, 0), None);
+    assert_eq!(by_size(300, 0), Some((10, false)));
+    assert_eq!(by_size(299, 0), Some((10, false)));
+    assert_eq!(by_size(0, 0), Some((30, false)));
+    assert_eq!(by_size(400, 100), Some((10, false)));
+    assert_eq!(by_size(-1, 0), None);
+}
+
+#[test]
+fn age_takes_segments_in_order_and_the_last_one_only_if_idle() {
+    let segments = segments(&[100, 200, 150, 300]);
+    let by_age = |now, tail| start(expired(&config(1000, -1), &segments, tail, 100, Some(now)));
+    assert_eq!(by_age(1100, 0), None);
+    assert_eq!(by_age(1101, 0), Some((10, false)));
+    // The third is old enough; the second before it is not.
+    assert_eq!(by_age(1160, 0), Some((10, false)));
+    assert_eq!(by_age(1201, 0), Some((30, false)));
+    assert_eq!(by_age(1301, 0), Some((40, true)));
+    assert_eq!(by_age(1301, 5), Some((30, false)));
+    let never = expired(&config(1000, -1), &segments, 0, 100, None);
+    assert_eq!(never, None);
+}
+
+#[test]
+fn nothing_above_the_high_watermark_and_nothing_that_is_only_compacted_goes() {
+    let segments = segments(&[1, 2, 3]);
+    let all = config(0, 0);
+    assert_eq!(
+        start(expired(&all, &segments, 0, 15, Some(1000))),
+        Some((10, false))
+    );
+    let compacted = LogConfig {
+        cleanup_delete: false,
+        ..all
+    };
+    assert_eq!(expired(&compacted, &segments, 0, 100, Some(1000)), None);
+}
+
+#[test]
+fn a_clock_is_believed_at_the_second_look_that_agrees() {
+    let at = |seconds: u64| Instant(seconds * 1_000_000_000);
+    let mut clock = WallClock::default();
+    assert_eq!(clock.look(5_000, at(0)), None);
+    assert_eq!(clock.look(15_000, at(10)), Some(15_000));
+    let year = 365 * 86_400_000;
+    assert_eq!(clock.look(year, at(20)), None);
+    assert_eq!(clock.look(35_000, at(30)), None);
+    assert_eq!(clock.look(45_000, at(40)), Some(45_000));
+    assert_eq!(clock.look(year, at(50)), None);
+    assert_eq!(clock.look(year + 10_000, at(60)), Some(year + 10_000));
+    // A process that was paused: both clocks went on.
+    assert_eq!(
+        clock.look(year + 3_610_000, at(3_660)),
+        Some(year + 3_610_000)
+    );
+}

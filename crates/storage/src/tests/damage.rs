@@ -3,7 +3,7 @@
 use super::{DIRECTORY, batch, config, new_env, open_one, partition, small};
 use crate::offline::{self, Finding};
 use crate::testing::{DiskWorld, TestEnv};
-use crate::{Log, LogConfig, OpenError, Options, ReadError, open};
+use crate::{Log, OpenError, Options, ReadError, open};
 use std::path::{Path, PathBuf};
 
 /// Much in segments, nothing in memory.
@@ -365,5 +365,4 @@ fn after_a_clean_stop_segments_hold_everything_and_nothing_else() {
         }
         assert_eq!(next, 60);
     }
-    let _: LogConfig = config();
 }

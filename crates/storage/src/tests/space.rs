@@ -1,6 +1,6 @@
 //! A full disk: refusals that can be tried again, reads, deletes, restarts, and an end of it.
 
-use super::{batch, config, new_env, open_one, partition, small};
+use super::{batch, config, open_one, partition, small};
 use crate::testing::{DiskWorld, TestEnv};
 use crate::{AppendError, Health, Log, LogConfig, Options};
 use std::time::Duration;
@@ -184,5 +184,4 @@ fn a_directory_that_is_too_small_is_refused_in_one_line() {
         .expect("it ends")
         .expect("it is refused");
     assert!(matches!(error, crate::OpenError::NoSpace { .. }), "{error}");
-    let _ = new_env;
 }
