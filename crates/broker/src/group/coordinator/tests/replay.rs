@@ -103,19 +103,15 @@ fn run(story: &mut Story, operation: &Operation, number: usize) {
             known,
             topic,
         } => {
-            let request = static_join(group, *instance, *known, number);
-            story.join(JoinRequest {
-                protocols: protocols(*topic),
-                ..request
-            });
+            let mut request = static_join(group, *instance, *known, number);
+            request.protocols = protocols(*topic);
+            story.join(request);
         }
         Operation::Sync { member, stale } => {
             let member_id = chosen(*member);
-            let assignments: Vec<(&str, &str)> = if leader.as_deref() == Some(member_id.as_str()) {
-                ids.iter().map(|id| (id.as_str(), id.as_str())).collect()
-            } else {
-                Vec::new()
-            };
+            let leads = leader == Some(member_id.clone());
+            let all = ids.iter().map(|id| (id.as_str(), id.as_str()));
+            let assignments: Vec<_> = all.filter(|_| leads).collect();
             story.sync(&member_id, generation - i32::from(*stale), &assignments);
         }
         Operation::Heartbeat { member } => drop(story.heartbeat(&chosen(*member), generation)),
