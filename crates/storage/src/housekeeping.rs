@@ -241,12 +241,12 @@ async fn remove_segments<E: Env>(
         let due = log.running.borrow().removal_due.get(&base).copied();
         match due {
             Some(due) if due <= now || delay.is_zero() => {
-                remove_files(shard, &directory, base, ".deleted").await?;
+                remove_files(shard, &directory, base).await?;
                 gone.push(base);
             }
             Some(_) => {}
             None if delay.is_zero() => {
-                remove_files(shard, &directory, base, "").await?;
+                remove_files(shard, &directory, base).await?;
                 gone.push(base);
             }
             None => {
@@ -281,22 +281,20 @@ fn segment_kinds() -> impl Iterator<Item = FileKind> {
         .filter(|kind| *kind != FileKind::State)
 }
 
+/// Removes a segment's files under the name they had and under the one they got when they left the log.
 async fn remove_files<E: Env>(
     shard: &Rc<Shard<E>>,
     directory: &Path,
     base: Offset,
-    suffix: &str,
 ) -> DiskResult<()> {
     for kind in segment_kinds() {
-        shard.check_alive()?;
         let path = layout::log_file(directory, base, kind);
-        match shard
-            .env
-            .remove_file(&layout::with_suffix(&path, suffix))
-            .await
-        {
-            Err(error) if error.kind == DiskErrorKind::NotFound => {}
-            removed => removed?,
+        for path in [layout::with_suffix(&path, ".deleted"), path] {
+            shard.check_alive()?;
+            match shard.env.remove_file(&path).await {
+                Err(error) if error.kind == DiskErrorKind::NotFound => {}
+                removed => removed?,
+            }
         }
     }
     Ok(())

@@ -33,7 +33,7 @@ impl Growing {
         if self.unwritten.is_empty() {
             return None;
         }
-        let bytes = self.unwritten.split().freeze();
+        let bytes = std::mem::take(&mut self.unwritten).freeze();
         let offset = u64::from(self.len) - bytes.len() as u64;
         Some(SideWrite {
             kind,

@@ -132,6 +132,10 @@ impl Tail {
             .pop_front()
             .map_or(0, |batch| batch.bytes.len());
         self.clean_bytes -= len;
+        // An idle log keeps no room for what it once held.
+        if self.batches.capacity() > 4 * self.batches.len() + 4 {
+            self.batches.shrink_to(2 * self.batches.len());
+        }
         len
     }
 

@@ -465,7 +465,7 @@ impl LogInner {
             let known = match layout::parse_log_file(&entry.name) {
                 Some((_, FileKind::State | FileKind::ProducerSnapshot)) => true,
                 Some((base, _)) => self.knows(base),
-                None => entry.name == layout::STATE_NEW,
+                None => false,
             };
             if !known {
                 shard.check_alive()?;

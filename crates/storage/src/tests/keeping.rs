@@ -383,3 +383,10 @@ fn what_is_too_large_for_the_journal_or_no_batch_is_refused() {
         log.append(fits, 5).await.expect("appended");
     });
 }
+
+#[test]
+fn an_idle_log_takes_little_memory() {
+    // Kept honest by the sizes of what each log owns when nothing is going on; a segment more is 96 bytes more.
+    let log = size_of::<crate::log::LogInner>();
+    assert!(log <= 1400, "{log} bytes");
+}

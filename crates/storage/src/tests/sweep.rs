@@ -1,9 +1,11 @@
 //! Deaths: at every single disk operation, again while recovering, and over and over in one life.
 
 use super::model::{Model, Node, Shared, check, work};
-use super::small;
+use super::{DIRECTORY, small};
+use crate::offline::{self, Finding};
 use crate::testing::{Dice, DiskWorld, Fault, TestEnv};
 use crate::{Health, Options};
+use std::path::Path;
 use std::rc::Rc;
 
 /// One start: recovers, checks, works. Then the power goes, or the process, or it is stopped.
@@ -82,6 +84,47 @@ async fn check_failure(env: &TestEnv, node: &Node, model: &Shared) {
     }
 }
 
+/// After all that, a directory that is written to once more and stopped holds its logs and nothing else.
+fn no_litter(disk: DiskWorld, seed: u64) {
+    let env = TestEnv::new(seed, disk);
+    let inner = env.clone();
+    env.run(async move {
+        let node = Node::open(&inner, small(), 1).await;
+        let logs = &node.shards[0];
+        for id in logs.all() {
+            let log = logs.get(id).expect("there");
+            log.set_config(super::model::config());
+            log.append(super::batch(b"last"), 5)
+                .await
+                .expect("appended");
+        }
+        logs.housekeep().await;
+        assert!(node.shutdown().await);
+    })
+    .expect("it ends");
+    let env = TestEnv::new(seed, env.kill());
+    let inner = env.clone();
+    env.run(async move {
+        let mut lines = Vec::new();
+        let mut report = |finding: Finding| lines.push(finding.to_string());
+        let verified = offline::verify(&inner, Path::new(DIRECTORY), &mut report)
+            .await
+            .expect("it can be looked at");
+        assert_eq!(lines, [""; 0], "seed {seed}");
+        let files = inner.0.disk.borrow().files();
+        let ends = |suffix: &str| {
+            let named = files.iter().filter(|path| {
+                let path = path.to_string_lossy();
+                path.contains("/partitions/") && path.ends_with(suffix)
+            });
+            named.count() as u64
+        };
+        assert_eq!(ends(".log"), verified.segments, "{files:?}");
+        assert_eq!(ends(".deleted") + ends(".new"), 0, "{files:?}");
+    })
+    .expect("it ends");
+}
+
 fn shared() -> Shared {
     Rc::new(Model::default().into())
 }
@@ -108,7 +151,8 @@ fn nothing_acknowledged_is_lost_whichever_disk_operation_is_the_last() {
             shards: 1 + at as usize % 3,
         };
         let left = run(left.disk, &model, &after);
-        run(left.disk, &model, &after);
+        let left = run(left.disk, &model, &after);
+        no_litter(left.disk, at);
     }
 }
 
@@ -185,7 +229,8 @@ fn lives_of_many_deaths_keep_their_promises() {
             shards: 1,
         };
         let disk = run(disk, &model, &last).disk;
-        run(disk, &model, &last);
+        let disk = run(disk, &model, &last).disk;
+        no_litter(disk, seed);
         assert!(model.borrow().appends_acked > 20);
     }
 }
