@@ -187,9 +187,10 @@ impl<E: Env> Log<E> {
         }
     }
 
-    /// After a kill a snapshot may be there in the page cache only, by content or by name.
+    /// A snapshot may be there in the page cache only, by content or by name, since a start that was killed (and not even
+    /// the last one: a clean stop in between changes nothing).
     async fn secure_state(&self, directory: &Path, offset: Offset) -> DiskResult<()> {
-        if self.shard.identity.clean || self.shard.failed.borrow().is_some() {
+        if self.shard.failed.borrow().is_some() {
             return Ok(());
         }
         let path = self.state_path(offset);
