@@ -15,13 +15,11 @@ use taffrail_env::Env;
 /// Logs encoded without a pause.
 const LOGS_AT_ONCE: usize = 256;
 
-/// Answers the keeper.
+/// Answers the keeper; also while the shard is closing, since what it waits for may be the room that the answer makes. After
+/// the shard's last words the answer is not looked at any more.
 pub(crate) async fn answer<E: Env>(shard: Rc<Shard<E>>) {
     let sections = collect(&shard, false).await;
-    // A shard that began to close meanwhile has its last words to say instead.
-    if !shard.closing.get() {
-        let _gone = shard.keeper.send(ToKeeper::Sections(sections)).await;
-    }
+    let _gone = shard.keeper.send(ToKeeper::Sections(sections)).await;
 }
 
 /// All logs of the shard. Each section stands as of the place that the shard has reached when it is encoded.

@@ -212,9 +212,7 @@ impl<E: Env> Shard<E> {
                 }
                 ToShard::Sections { as_of } => {
                     self.as_of.set(self.as_of.get().max(as_of));
-                    if !self.closing.get() {
-                        self.env.spawn(crate::sections::answer(self.clone()));
-                    }
+                    self.env.spawn(crate::sections::answer(self.clone()));
                 }
                 ToShard::Space { full } => {
                     *self.full.borrow_mut() = full;
