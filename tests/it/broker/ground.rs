@@ -23,9 +23,6 @@ use taffrail_wire::{
     MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse, Records, Request, frame,
 };
 
-/// No test waits longer than this for something to happen.
-pub const PATIENCE: Duration = Duration::from_secs(3600);
-
 /// A configuration with small files, for a node of `shards` shards.
 pub fn config(shards: usize) -> NodeConfig {
     let mut config = NodeConfig::new("/data/node".into());
