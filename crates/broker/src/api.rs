@@ -79,6 +79,16 @@ pub(crate) enum Answer {
     Close(String),
 }
 
+impl Answer {
+    /// Holds memory until the answer is written.
+    pub fn holding(mut self, reservation: Option<Reservation>) -> Answer {
+        if let Answer::Frame { held, .. } = &mut self {
+            held.extend(reservation);
+        }
+        self
+    }
+}
+
 impl<E: Env> Call<E> {
     /// The response as a frame, in the version of the request.
     pub fn answer<'r, M: Message<'r>>(&self, response: &M) -> Answer {
@@ -157,6 +167,9 @@ pub(crate) fn read_header(frame: &BytesMut) -> Result<Header, String> {
 /// Longer than any header: a client id of 32 KiB and its surroundings.
 const HEADER_MAX: usize = 33 << 10;
 
+/// Memory for the lists in a Produce request, however large its batches make it: some ten thousand partitions.
+const PRODUCE_LISTS_MAX: usize = 2 << 20;
+
 /// The decoded body of a request.
 pub(super) fn decode<'f, R: Message<'f>>(
     frame: &'f Bytes,
@@ -164,6 +177,9 @@ pub(super) fn decode<'f, R: Message<'f>>(
     version: i16,
 ) -> Result<R, DecodeError> {
     let mut decoder = Decoder::new(frame);
+    if R::KEY == ApiKey::Produce {
+        decoder = decoder.heap_at_most(PRODUCE_LISTS_MAX);
+    }
     decoder.take(body_at)?;
     R::decode(&mut decoder, version)
 }

@@ -14,7 +14,7 @@ use crate::admission::Admission;
 use crate::budget::Budget;
 use crate::controller::{Controller, Unavailable};
 use crate::group::Groups;
-use crate::metadata::{Command, Done, PartitionState, Refusal, Topic};
+use crate::metadata::{Command, Done, Refusal, Topic};
 use crate::metrics::Counters;
 use crate::producer_ids::ProducerIds;
 use crate::router::Router;
@@ -65,10 +65,12 @@ pub(crate) struct Broker<E: Env> {
 }
 
 /// A partition that this node leads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Led {
     pub id: TopicPartition,
-    pub state: PartitionState,
+    pub leader_epoch: i32,
+    pub in_sync_replicas: usize,
+    /// Whether the topic belongs to the brokers.
     pub internal: bool,
 }
 
@@ -107,7 +109,8 @@ impl<E: Env> Broker<E> {
         };
         Ok(Led {
             id,
-            state: state.clone(),
+            leader_epoch: state.leader_epoch,
+            in_sync_replicas: state.isr.len(),
             internal: topic.internal,
         })
     }
@@ -193,7 +196,7 @@ impl<E: Env> Broker<E> {
 }
 
 /// The protocol's error for what the metadata machine refuses.
-fn refusal_code(refusal: &Refusal) -> ErrorCode {
+pub(crate) fn refusal_code(refusal: &Refusal) -> ErrorCode {
     match refusal {
         Refusal::InvalidName(_) | Refusal::NameCollides { .. } | Refusal::InternalTopic => {
             ErrorCode::InvalidTopicException

@@ -7,18 +7,20 @@
 //!
 //! What must hold: the machine holds committed state only; data is destroyed only because of a committed deletion.
 
+mod replay;
+
 use std::cell::{Cell, Ref, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use futures_channel::{mpsc, oneshot};
+use futures_util::future::join_all;
 use futures_util::{SinkExt, StreamExt};
 use taffrail_env::Env;
-use taffrail_record::batch::Batches;
 use taffrail_record::builder::{BatchBuilder, ProducerFields};
-use taffrail_record::{Codec, TopicId, TopicPartition, batch};
-use taffrail_replication::active_active::{Entry, Sequencer};
+use taffrail_record::{Codec, TopicId, TopicPartition};
+use taffrail_replication::active_active::Sequencer;
 use taffrail_replication::{Machine, Term, encoding};
 use taffrail_storage::{AppendError, LogConfig, ReadError, StorageError};
 
@@ -39,8 +41,6 @@ const COMMANDS_PER_BATCH_MAX: usize = 256;
 const BATCH_BYTES_MAX: usize = 512 << 10;
 /// How many commands lie between two snapshots.
 const SNAPSHOT_INTERVAL: u64 = 1024;
-/// Bytes read at a time when the log is replayed.
-const REPLAY_READ_BYTES: usize = 1 << 20;
 
 /// Why a command has no answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,7 +129,7 @@ impl<E: Env> Controller<E> {
         router
             .configure(vec![(METADATA_LOG, metadata_log_config())])
             .await;
-        let sequencer = replay(&router, term).await?;
+        let sequencer = replay::replay(&router, term).await?;
         let (queue, commands) = mpsc::channel(QUEUE_MAX);
         let controller = Rc::new(Controller {
             env: env.clone(),
@@ -220,24 +220,39 @@ impl<E: Env> Controller<E> {
                 return;
             }
         };
-        for (position, entry) in (base as u64..).zip(&entries) {
+        let mut outcomes = Vec::with_capacity(entries.len());
+        for (position, entry) in (base as u64..).zip(entries) {
             let mut replies = Vec::new();
             self.sequencer
                 .borrow_mut()
-                .on_committed(position, entry, &mut replies);
+                .on_committed(position, &entry, &mut replies);
             self.applied.set(self.applied.get() + 1);
-            for (caller, reply) in replies {
-                if let Ok(done) = &reply {
-                    self.carry_out(&entry.request, done).await;
-                }
-                if let Some(caller) = caller {
-                    let _ = caller.send(Ok(reply));
-                }
+            outcomes.extend(
+                replies
+                    .into_iter()
+                    .map(|(caller, reply)| (entry.request.clone(), caller, reply)),
+            );
+        }
+        self.carry_out_all(&outcomes).await;
+        for (_, caller, reply) in outcomes {
+            if let Some(caller) = caller {
+                let _ = caller.send(Ok(reply));
             }
         }
     }
 
-    /// Does on this node what a committed command obliges it to.
+    /// Does what committed commands oblige this node to, in their order; neighbours of one kind at the same time.
+    async fn carry_out_all(self: &Rc<Self>, outcomes: &[(Command, Caller, Reply)]) {
+        let kind = |reply: &Reply| reply.as_ref().ok().map(std::mem::discriminant);
+        for run in outcomes.chunk_by(|(_, _, one), (_, _, next)| kind(one) == kind(next)) {
+            let done = run
+                .iter()
+                .filter_map(|(command, _, reply)| Some((command, reply.as_ref().ok()?)));
+            join_all(done.map(|(command, done)| self.carry_out(command, done))).await;
+        }
+    }
+
+    /// Does on this node what one committed command obliges it to.
     async fn carry_out(self: &Rc<Self>, command: &Command, done: &Done) {
         match done {
             Done::TopicCreated { topic_id, .. } | Done::PartitionsCreated { topic_id, .. } => {
@@ -432,65 +447,6 @@ impl<E: Env> Controller<E> {
         match moved {
             Ok(_) => self.snapshot_at.set(position),
             Err(error) => tracing::warn!("snapshot of the metadata not kept: {error}"),
-        }
-    }
-}
-
-/// The machine from its snapshot and the log behind it.
-async fn replay<E: Env>(
-    router: &Router<E>,
-    term: Term,
-) -> Result<Sequencer<Metadata, Caller>, RestoreFailure> {
-    let content = |what: String| RestoreFailure::Content(format!("metadata: {what}"));
-    let saved = router.load_state(METADATA_LOG).await;
-    let (machine, position) = match saved.map_err(RestoreFailure::Storage)? {
-        Some((offset, state)) => (
-            Metadata::restore(&state).map_err(|error| content(error.to_string()))?,
-            offset,
-        ),
-        None => (Metadata::default(), 0),
-    };
-    let mut sequencer = Sequencer::new(machine, position as u64, term);
-    let mut next = position;
-    loop {
-        let ends = router.ends_of(METADATA_LOG).await;
-        let end = ends.map_or(0, |ends| ends.high_watermark);
-        if next >= end {
-            return Ok(sequencer);
-        }
-        let plan = crate::shard::ReadPlan {
-            partition: METADATA_LOG,
-            from: next,
-            max_bytes: REPLAY_READ_BYTES,
-            min_one: true,
-        };
-        let read = router.read(vec![plan]).await.pop();
-        let read = read
-            .unwrap_or(Err(ReadError::Deleted))
-            .map_err(RestoreFailure::Read)?;
-        if read.batches.is_empty() {
-            return Err(content(format!("nothing readable at offset {next}")));
-        }
-        for chunk in &read.batches {
-            for batch in Batches::new(chunk) {
-                let (header, bytes) = batch.map_err(|error| content(error.to_string()))?;
-                for record in batch::records(bytes).map_err(|error| content(error.to_string()))? {
-                    let record = record.map_err(|error| content(error.to_string()))?;
-                    let offset = header.record_offset(&record);
-                    if offset < next {
-                        continue;
-                    }
-                    let value = record.value.unwrap_or_default();
-                    let entry: Entry<Command> = encoding::decode(value)
-                        .map_err(|error| content(format!("offset {offset}: {error}")))?;
-                    if entry.term > term {
-                        let what = format!("offset {offset} is of term {}", entry.term);
-                        return Err(content(what));
-                    }
-                    sequencer.on_committed(offset as u64, &entry, &mut Vec::new());
-                    next = offset + 1;
-                }
-            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! The local shard is called directly, any other through its mailbox, and waits while that is full. A shard that is gone
 //! answers as storage does that is shutting down.
 
+use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;
 
@@ -26,6 +27,16 @@ pub(crate) struct Router<E: Env> {
     local: Rc<Shard<E>>,
     /// Shards 1, 2, ...
     others: Vec<Sender<ShardRequest>>,
+    others_health: RefCell<Health>,
+}
+
+/// The worse of two.
+fn worse(one: Health, other: Health) -> Health {
+    match (&one, &other) {
+        (Health::Failed(_), _) | (_, Health::Serving) => one,
+        (_, Health::Failed(_)) | (Health::Serving, _) => other,
+        (Health::DiskFull, Health::DiskFull) => one,
+    }
 }
 
 /// A wait for progress in any of some partitions, on whatever shards. Each partition is registered once, and again
@@ -56,7 +67,11 @@ impl Progress {
 
 impl<E: Env> Router<E> {
     pub fn new(local: Rc<Shard<E>>, others: Vec<Sender<ShardRequest>>) -> Router<E> {
-        Router { local, others }
+        Router {
+            local,
+            others,
+            others_health: RefCell::new(Health::Serving),
+        }
     }
 
     /// The node's shards.
@@ -382,9 +397,24 @@ impl<E: Env> Router<E> {
         self.others.iter().map(Sender::len).collect()
     }
 
-    /// The storage's state, which is one for all shards.
+    /// How the storage fares: the worst of the shards. What the other shards say is as old as the last
+    /// [`Router::ask_health`].
     pub fn health(&self) -> Health {
-        self.local.logs.health()
+        worse(
+            self.local.logs.health(),
+            self.others_health.borrow().clone(),
+        )
+    }
+
+    /// Asks the other shards how they fare.
+    pub async fn ask_health(&self) {
+        let mut health = Health::Serving;
+        for shard in &self.others {
+            if let Some(answer) = Self::ask(shard, ShardRequest::Health).await {
+                health = worse(health, answer);
+            }
+        }
+        *self.others_health.borrow_mut() = health;
     }
 
     /// The largest batch that an append takes.

@@ -18,7 +18,8 @@ use taffrail_env::Env;
 use taffrail_env::mailbox::{Receiver, ReplySender};
 use taffrail_record::{LeaderEpoch, Offset, TopicPartition};
 use taffrail_storage::{
-    AppendError, Appended, Log, LogConfig, Logs, ProducerInfo, Read, ReadError, StorageError, Usage,
+    AppendError, Appended, Health, Log, LogConfig, Logs, ProducerInfo, Read, ReadError,
+    StorageError, Usage,
 };
 
 /// Requests that wait for a shard.
@@ -121,6 +122,7 @@ pub(crate) enum ShardRequest {
     Producers(TopicPartition, ReplySender<Option<Vec<ProducerInfo>>>),
     All(ReplySender<Vec<TopicPartition>>),
     Usage(ReplySender<Usage>),
+    Health(ReplySender<Health>),
     Housekeep(ReplySender<()>),
     Shutdown(ReplySender<Result<(), StorageError>>),
 }
@@ -321,6 +323,9 @@ impl<E: Env> Shard<E> {
             ShardRequest::Usage(reply) => {
                 let _ = reply.send(self.logs.usage());
             }
+            ShardRequest::Health(reply) => {
+                let _ = reply.send(self.logs.health());
+            }
             ShardRequest::Watch(waits, reply) => {
                 let (env, mut watch) = (env.clone(), self.watch(&waits));
                 env.clone().spawn(async move {
@@ -376,6 +381,7 @@ impl<E: Env> Shard<E> {
             | ShardRequest::EpochEnd(..)
             | ShardRequest::Producers(..)
             | ShardRequest::All(..)
+            | ShardRequest::Health(..)
             | ShardRequest::Usage(..) => unreachable!("answered at once"),
         }
     }

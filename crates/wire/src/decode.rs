@@ -38,6 +38,12 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// Lowers what all arrays decoded together may take to `bytes`, for messages whose bulk is not in arrays.
+    pub fn heap_at_most(mut self, bytes: usize) -> Self {
+        self.heap_left = self.heap_left.min(bytes);
+        self
+    }
+
     /// The most memory that the arrays of a frame of this size may take: 8 bytes for each byte of
     /// the frame and 1 MiB in addition. Honest messages stay well below.
     pub fn heap_bytes_max(frame_bytes: usize) -> usize {

@@ -5,8 +5,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use std::time::Duration;
 use taffrail_env::Clock;
 use taffrail_wire::api::ApiKey;
+use taffrail_wire::describe_configs::DescribeConfigsResource;
 use taffrail_wire::{
-    ApiVersionsRequest, ApiVersionsResponse, FetchResponse, MetadataRequest, ProduceResponse, frame,
+    ApiVersionsRequest, ApiVersionsResponse, DescribeConfigsRequest, DescribeConfigsResponse,
+    FetchResponse, MetadataRequest, ProduceResponse, frame,
 };
 
 fn frame_of(length: i32, body: &[u8]) -> Bytes {
@@ -263,6 +265,57 @@ fn one_address_gets_only_so_many_connections_at_a_time() {
             .await;
         let metrics = place.node.metrics().await;
         assert_eq!(metrics.value("taffrail_connections_refused_total"), 1.0);
+    });
+}
+
+#[test]
+fn a_large_request_cannot_become_a_far_larger_one_in_memory() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        // A topic of two million partitions with null records, eight bytes each.
+        let partitions = 2_000_000;
+        let mut body = BytesMut::new();
+        body.put_slice(&[0, 0, 0, 8, 0, 0, 0, 1, 0xff, 0xff]);
+        body.put_slice(&[0xff, 0xff, 0xff, 0xff, 0, 0, 0x75, 0x30]);
+        body.put_slice(&[0, 0, 0, 1, 0, 1, b't']);
+        body.put_i32(partitions);
+        for _ in 0..partitions {
+            body.put_slice(&[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+        }
+        let writing = peer.send_bytes(frame_of(body.len() as i32, &body));
+        writing.await;
+        assert!(peer.is_closed().await);
+    });
+}
+
+#[test]
+fn describing_what_is_large_takes_its_turn_at_the_memory() {
+    let mut config = config(1);
+    config.memory_bytes = 8 << 20;
+    story(config, |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        let resource = DescribeConfigsResource {
+            resource_type: 2,
+            resource_name: "t",
+            configuration_keys: None,
+        };
+        let request = DescribeConfigsRequest {
+            resources: vec![resource; 1000],
+            include_synonyms: true,
+            include_documentation: true,
+        };
+        let reply = peer.call(4, &request).await;
+        let response: DescribeConfigsResponse<'_> = reply.read();
+        let errors: Vec<i16> = response
+            .results
+            .iter()
+            .map(|result| result.error_code)
+            .collect();
+        assert_eq!(errors[0], 0);
+        assert_eq!(errors[999], 42);
+        let described = errors.iter().filter(|error| **error == 0).count();
+        assert!((10..200).contains(&described), "{described}");
     });
 }
 

@@ -356,3 +356,28 @@ fn old_records_go_when_their_time_is_over() {
         assert_eq!(peer.fetch("t", 0, 1).await.0, 0);
     });
 }
+
+#[test]
+fn a_thousand_topics_come_and_go_in_one_request_each() {
+    story(config(2), |place| async move {
+        let mut peer = place.peer().await;
+        let names: Vec<String> = (0..1000).map(|number| format!("topic-{number}")).collect();
+        let request = CreateTopicsRequest {
+            topics: names.iter().map(|name| new_topic(name, 1, &[])).collect(),
+            ..CreateTopicsRequest::default()
+        };
+        let reply = peer.call(7, &request).await;
+        let response: CreateTopicsResponse<'_> = reply.read();
+        assert!(response.topics.iter().all(|topic| topic.error_code == 0));
+        let batch = peer.batch(&[b"x"]);
+        assert_eq!(peer.produce("topic-999", 0, batch).await, (0, 0));
+        let request = DeleteTopicsRequest {
+            topic_names: names.iter().map(String::as_str).collect(),
+            ..DeleteTopicsRequest::default()
+        };
+        let reply = peer.call(5, &request).await;
+        let response: DeleteTopicsResponse<'_> = reply.read();
+        assert!(response.responses.iter().all(|topic| topic.error_code == 0));
+        assert_eq!(place.inspect().await.partitions, []);
+    });
+}

@@ -1,6 +1,6 @@
 //! CreateTopics: new topics with their partitions and settings, each on its own: one that is refused does not stop the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 use taffrail_env::Env;
@@ -80,16 +80,9 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: CreateTopicsRequest<
 }
 
 /// What occurs more than once.
-pub(super) fn duplicates<T: Ord + Clone>(items: impl Iterator<Item = T>) -> Vec<T> {
-    let mut items: Vec<T> = items.collect();
-    items.sort();
-    let mut twice: Vec<T> = items
-        .windows(2)
-        .filter(|pair| pair[0] == pair[1])
-        .map(|pair| pair[0].clone())
-        .collect();
-    twice.dedup();
-    twice
+pub(super) fn duplicates<T: Ord + Clone>(items: impl Iterator<Item = T>) -> BTreeSet<T> {
+    let mut seen = BTreeSet::new();
+    items.filter(|item| !seen.insert(item.clone())).collect()
 }
 
 async fn create<E: Env>(
@@ -166,46 +159,49 @@ fn plan<E: Env>(broker: &Broker<E>, topic: &CreatableTopic<'_>) -> Result<Planne
     })
 }
 
+/// Who gets the partitions of a new topic.
 fn assignments<E: Env>(
     broker: &Broker<E>,
     topic: &CreatableTopic<'_>,
 ) -> Result<Vec<Vec<i32>>, Failure> {
-    let settings = broker.settings.broker();
-    if topic.assignments.is_empty() {
-        let partitions = match topic.num_partitions {
-            -1 => settings.num_partitions,
-            count if count > 0 && count as usize <= PARTITIONS_PER_TOPIC_MAX => count,
-            count if count > 0 => {
-                return Err((
-                    ErrorCode::InvalidPartitions,
-                    format!("a topic may have at most {PARTITIONS_PER_TOPIC_MAX} partitions"),
-                ));
-            }
-            _ => {
-                return Err((
-                    ErrorCode::InvalidPartitions,
-                    "Number of partitions was set to an invalid non-positive value.".to_string(),
-                ));
-            }
-        };
-        let factor = match topic.replication_factor {
-            -1 => settings.default_replication_factor,
-            factor => i32::from(factor),
-        };
-        return match factor {
-            1 => Ok(vec![vec![broker.node_id]; partitions as usize]),
-            ..=0 => Err((
-                ErrorCode::InvalidReplicationFactor,
-                "Replication factor must be larger than 0.".to_string(),
-            )),
-            _ => Err((
-                ErrorCode::InvalidReplicationFactor,
-                format!(
-                    "Unable to replicate the partition {factor} time(s): The target replication factor of {factor} cannot be reached because only 1 broker(s) are registered."
-                ),
-            )),
-        };
+    if !topic.assignments.is_empty() {
+        return given_assignments(broker.node_id, topic);
     }
+    let refuse = |error, text: String| Err((error, text));
+    let settings = broker.settings.broker();
+    let partitions = match topic.num_partitions {
+        -1 => settings.num_partitions,
+        count => count,
+    };
+    let factor = match topic.replication_factor {
+        -1 => settings.default_replication_factor,
+        factor => i32::from(factor),
+    };
+    if partitions < 1 {
+        let text = "Number of partitions was set to an invalid non-positive value.";
+        return refuse(ErrorCode::InvalidPartitions, text.to_string());
+    }
+    if partitions as usize > PARTITIONS_PER_TOPIC_MAX {
+        let text = format!("a topic may have at most {PARTITIONS_PER_TOPIC_MAX} partitions");
+        return refuse(ErrorCode::InvalidPartitions, text);
+    }
+    match factor {
+        1 => Ok(vec![vec![broker.node_id]; partitions as usize]),
+        ..=0 => refuse(
+            ErrorCode::InvalidReplicationFactor,
+            "Replication factor must be larger than 0.".to_string(),
+        ),
+        _ => refuse(
+            ErrorCode::InvalidReplicationFactor,
+            format!(
+                "Unable to replicate the partition {factor} time(s): The target replication factor of {factor} cannot be reached because only 1 broker(s) are registered."
+            ),
+        ),
+    }
+}
+
+/// The assignments that a request gives itself.
+fn given_assignments(node_id: i32, topic: &CreatableTopic<'_>) -> Result<Vec<Vec<i32>>, Failure> {
     if topic.num_partitions != -1 || topic.replication_factor != -1 {
         return Err((
             ErrorCode::InvalidRequest,
@@ -227,12 +223,11 @@ fn assignments<E: Env>(
         ));
     }
     for (partition, replicas) in &assigned {
-        if replicas != &[broker.node_id] {
+        if replicas != &[node_id] {
             return Err((
                 ErrorCode::InvalidReplicaAssignment,
                 format!(
-                    "the replicas of partition {partition} must be the one broker there is, {}",
-                    broker.node_id
+                    "the replicas of partition {partition} must be the one broker there is, {node_id}"
                 ),
             ));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::future::join_all;
 use taffrail_env::Env;
 use taffrail_record::TopicId;
 use taffrail_wire::ErrorCode;
@@ -10,7 +11,8 @@ use taffrail_wire::delete_topics::{
 };
 
 use super::{Answer, Call, code};
-use crate::metadata::{Command, Done, TopicKey};
+use crate::broker::refusal_code;
+use crate::metadata::{Command, Done, Refusal, TopicKey};
 
 /// Topics are named by name or id from this version on, by name alone before.
 const TOPIC_IDS_SINCE: i16 = 6;
@@ -31,10 +33,8 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: DeleteTopicsRequest<
         let names = request.topic_names.iter();
         names.map(|name| (Some(*name), TopicId::ZERO)).collect()
     };
-    let mut deleted = Vec::with_capacity(wanted.len());
-    for (name, id) in wanted {
-        deleted.push(delete(call, name, id).await);
-    }
+    let deletions = wanted.into_iter().map(|(name, id)| delete(call, name, id));
+    let deleted = join_all(deletions).await;
     let responses = deleted.iter().map(|deleted| DeletableTopicResult {
         name: match &deleted.name {
             Some(name) => Some(name),
@@ -79,6 +79,21 @@ async fn delete<E: Env>(call: &Call<E>, name: Option<&str>, id: TopicId) -> Dele
         };
         let text = "topics must not be deleted here (delete.topic.enable)".to_string();
         deleted.failure = Some((error, text));
+        return deleted;
+    }
+    // What is not there need not be written down to be refused.
+    let missing = {
+        let metadata = broker.controller.metadata();
+        match &key {
+            TopicKey::Name(name) if metadata.topic(name).is_none() => Some(Refusal::UnknownTopic),
+            TopicKey::Id(id) if metadata.topic_by_id(TopicId(*id)).is_none() => {
+                Some(Refusal::UnknownTopicId)
+            }
+            _ => None,
+        }
+    };
+    if let Some(refusal) = missing {
+        deleted.failure = Some((refusal_code(&refusal), refusal.to_string()));
         return deleted;
     }
     match broker.submit(Command::DeleteTopic { topic: key }).await {

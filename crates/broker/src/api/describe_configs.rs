@@ -15,6 +15,11 @@ use crate::config::{BrokerSettings, Kind, Resolved, Scope, Source, TopicSettings
 pub(super) const TOPIC: i8 = 2;
 pub(super) const BROKER: i8 = 4;
 
+/// About what one resource's settings take, put together and encoded.
+const RESOURCE_COST: usize = 16 << 10;
+/// The same with synonyms and documentation.
+const RESOURCE_COST_IN_FULL: usize = 40 << 10;
+
 /// A setting to be described, which may be one of the options that a node is started with.
 struct Described {
     name: &'static str,
@@ -29,10 +34,28 @@ struct Described {
 type Failure = (ErrorCode, String);
 
 pub(crate) async fn handle<E: Env>(call: &Call<E>, request: DescribeConfigsRequest<'_>) -> Answer {
-    let described: Vec<_> = request
-        .resources
-        .iter()
-        .map(|resource| describe(&call.broker, resource))
+    let pool = &call.broker.budget.responses;
+    let resource_cost = if request.include_synonyms || request.include_documentation {
+        RESOURCE_COST_IN_FULL
+    } else {
+        RESOURCE_COST
+    };
+    let room = pool.total() / resource_cost;
+    let cost = request.resources.len().saturating_mul(resource_cost);
+    let reservation = pool.reserve(cost.min(pool.total())).await;
+    let described = request.resources.iter().enumerate();
+    let described: Vec<_> = described
+        .map(|(place, resource)| {
+            if place >= room {
+                let text = format!("only {room} resources can be described at once");
+                return Err((ErrorCode::InvalidRequest, text));
+            }
+            let mut described = describe(&call.broker, resource)?;
+            if let Some(keys) = &resource.configuration_keys {
+                described.retain(|described| keys.contains(&described.name));
+            }
+            Ok(described)
+        })
         .collect();
     let results = request.resources.iter().zip(&described);
     let results = results.map(|(resource, described)| {
@@ -44,10 +67,8 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: DescribeConfigsReque
         };
         match described {
             Ok(described) => {
-                let keys = resource.configuration_keys.as_deref();
                 result.configs = described
                     .iter()
-                    .filter(|described| keys.is_none_or(|keys| keys.contains(&described.name)))
                     .map(|described| answer(described, &request))
                     .collect();
             }
@@ -58,10 +79,11 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: DescribeConfigsReque
         }
         result
     });
-    call.answer(&DescribeConfigsResponse {
+    let response = DescribeConfigsResponse {
         results: results.collect(),
         ..DescribeConfigsResponse::default()
-    })
+    };
+    call.answer(&response).holding(Some(reservation))
 }
 
 fn answer<'r>(

@@ -361,15 +361,12 @@ fn respond<E: Env>(
             partitions: std::mem::take(partitions),
         }
     });
-    let mut answer = call.answer(&FetchResponse {
+    let response = FetchResponse {
         session_id: context.session_id,
         responses: responses.collect(),
         ..FetchResponse::default()
-    });
-    if let Answer::Frame { held, .. } = &mut answer {
-        held.extend(reservation);
-    }
-    answer
+    };
+    call.answer(&response).holding(reservation)
 }
 
 impl Partition {

@@ -105,7 +105,7 @@ async fn find<E: Env>(
             return Ok(Found {
                 timestamp: NO_TIMESTAMP,
                 offset,
-                leader_epoch: led.state.leader_epoch,
+                leader_epoch: led.leader_epoch,
             });
         }
         // There are no tiers.

@@ -1,5 +1,7 @@
 //! Metadata: the brokers, the topics and who leads their partitions. Creates topics on first use, where that is allowed.
 
+use std::collections::BTreeMap;
+
 use taffrail_env::Env;
 use taffrail_record::TopicId;
 use taffrail_wire::ErrorCode;
@@ -12,6 +14,8 @@ use super::{Answer, CLUSTER_OPERATIONS, Call, NO_OPERATIONS, TOPIC_OPERATIONS, c
 use crate::broker::{Broker, OFFSETS_TOPIC};
 use crate::metadata::{Topic, validate_topic_name};
 
+/// About what a partition takes in an answer, put together and encoded.
+const PARTITION_COST: usize = 256;
 /// Topics that one request may create.
 const CREATED_MAX: usize = 100;
 
@@ -22,11 +26,12 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: MetadataRequest<'_>)
         Some(topics) if call.version > 0 || !topics.is_empty() => Some(topics),
         _ => None,
     };
-    let mut failed = Vec::new();
+    let mut failed = BTreeMap::new();
     if let Some(topics) = wanted {
         let may_create = request.allow_auto_topic_creation && broker.creates_topics();
         failed = create_missing(broker, topics, may_create).await;
     }
+    let reservation = broker.budget.responses.reserve(cost(broker, wanted)).await;
     let metadata = broker.controller.metadata();
     let operations = if request.include_topic_authorized_operations {
         TOPIC_OPERATIONS
@@ -57,7 +62,7 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: MetadataRequest<'_>)
         .brokers()
         .get(&broker.node_id)
         .and_then(|this| this.rack.as_deref());
-    call.answer(&MetadataResponse {
+    let response = MetadataResponse {
         brokers: vec![MetadataResponseBroker {
             node_id: broker.node_id,
             host: &host,
@@ -73,7 +78,24 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: MetadataRequest<'_>)
             NO_OPERATIONS
         },
         ..MetadataResponse::default()
-    })
+    };
+    call.answer(&response).holding(Some(reservation))
+}
+
+/// About how much memory the answer takes.
+fn cost<E: Env>(broker: &Broker<E>, wanted: Option<&Vec<MetadataRequestTopic<'_>>>) -> usize {
+    let metadata = broker.controller.metadata();
+    let partitions: usize = match wanted {
+        None => metadata.partition_count() + metadata.topics().count(),
+        Some(wanted) => wanted
+            .iter()
+            .map(|topic| {
+                let found = topic.name.and_then(|name| metadata.topic(name));
+                1 + found.map_or(0, |topic| topic.partitions.len())
+            })
+            .sum(),
+    };
+    partitions * PARTITION_COST
 }
 
 /// Creates topics that are asked for and not there; answers the errors of those that could not be made.
@@ -81,23 +103,20 @@ async fn create_missing<E: Env>(
     broker: &Broker<E>,
     wanted: &[MetadataRequestTopic<'_>],
     may_create: bool,
-) -> Vec<(String, ErrorCode)> {
-    let mut failed = Vec::new();
+) -> BTreeMap<String, ErrorCode> {
+    let mut failed = BTreeMap::new();
     let mut attempts = 0;
     for name in wanted.iter().filter_map(|topic| topic.name) {
-        if broker.controller.metadata().topic(name).is_some() {
-            continue;
-        }
-        if validate_topic_name(name).is_err() {
-            failed.push((name.to_string(), ErrorCode::InvalidTopicException));
-            continue;
-        }
         if !may_create || attempts == CREATED_MAX {
+            break;
+        }
+        let is_there = broker.controller.metadata().topic(name).is_some();
+        if is_there || validate_topic_name(name).is_err() {
             continue;
         }
         attempts += 1;
         if let Err(error) = create(broker, name).await {
-            failed.push((name.to_string(), error));
+            failed.insert(name.to_string(), error);
         }
     }
     failed
@@ -151,14 +170,15 @@ fn describe(topic: &Topic, operations: i32) -> MetadataResponseTopic<'_> {
 fn unknown<'r>(
     version: i16,
     wanted: &MetadataRequestTopic<'r>,
-    failed: &[(String, ErrorCode)],
+    failed: &BTreeMap<String, ErrorCode>,
 ) -> MetadataResponseTopic<'r> {
     let error = match wanted.name {
         None => ErrorCode::UnknownTopicId,
+        Some(name) if validate_topic_name(name).is_err() => ErrorCode::InvalidTopicException,
         Some(name) => failed
-            .iter()
-            .find(|(failed, _)| failed == name)
-            .map_or(ErrorCode::UnknownTopicOrPartition, |(_, error)| *error),
+            .get(name)
+            .copied()
+            .unwrap_or(ErrorCode::UnknownTopicOrPartition),
     };
     MetadataResponseTopic {
         error_code: code(error),

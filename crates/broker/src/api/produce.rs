@@ -238,7 +238,7 @@ async fn append<E: Env>(
         topic.map(|topic| broker.topic_settings(topic))
     };
     let settings = settings.ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    if terms.acks == -1 && (led.state.isr.len() as i64) < i64::from(settings.min_insync_replicas) {
+    if terms.acks == -1 && (led.in_sync_replicas as i64) < i64::from(settings.min_insync_replicas) {
         return Err(ErrorCode::NotEnoughReplicas.into());
     }
     let Some(batch) = batch else {
