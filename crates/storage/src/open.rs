@@ -6,7 +6,7 @@
 use crate::checkpoint::{self, Checkpoint, Section};
 use crate::journal::file::{self, FileHeader, JournalFile};
 use crate::journal::keeper::Keeper;
-use crate::journal::messages::WriterSenders;
+use crate::journal::messages::{ToKeeper, ToShard, WriterSenders};
 use crate::journal::scan::{self, ScanEnd};
 use crate::journal::writer::{Files, Journal, Live, Writer, payload_max};
 use crate::journal::{BLOCK, Joint, Place};
@@ -73,9 +73,15 @@ pub async fn open<E: Env>(
     meta.counter += 1;
     meta.clean = None;
     meta::update(env, directory, &meta).await?;
-    Ok(start(
-        env, directory, options, shards, lock, meta, identity, recovered,
-    ))
+    let going_on = Start {
+        options,
+        shards,
+        lock,
+        meta,
+        identity,
+        recovered,
+    };
+    Ok(start(env, directory, going_on))
 }
 
 /// Opens the directory itself, or makes it, and takes its lock.
@@ -422,18 +428,33 @@ async fn secure<E: Env>(
     Ok(())
 }
 
-/// Spawns the journal's tasks and deals the logs out to the shards.
-#[allow(clippy::too_many_arguments)]
-fn start<E: Env>(
-    env: &E,
-    directory: &Path,
+/// What of an opening goes on to the running storage.
+struct Start<E: Env> {
     options: Options,
     shards: usize,
     lock: <E as Disk>::Directory,
     meta: Meta,
     identity: Identity,
     recovered: Recovered<DiskFile<E>>,
-) -> Opened {
+}
+
+/// The ways to the journal's tasks, and the shards' own mailboxes.
+struct Ways {
+    writer: WriterSenders,
+    keeper: Sender<ToKeeper>,
+    mails: Vec<Receiver<ToShard>>,
+}
+
+/// Spawns the journal's tasks and deals the logs out to the shards.
+fn start<E: Env>(env: &E, directory: &Path, start: Start<E>) -> Opened {
+    let Start {
+        options,
+        shards,
+        lock,
+        meta,
+        identity,
+        recovered,
+    } = start;
     let end = recovered.end;
     let replayed = recovered.replayed;
     let tail_bytes = replayed
@@ -462,6 +483,42 @@ fn start<E: Env>(
         keeper_bell: Signal::default(),
     });
     let payload_max = payload_max(meta.journal_file_bytes);
+    let keep = |mail, to_shards: Vec<Sender<ToShard>>| Keeper {
+        env: env.clone(),
+        directory: directory.into(),
+        lock,
+        meta,
+        options: options.clone(),
+        journal: journal.clone(),
+        mail,
+        closed: to_shards.iter().map(|_| None).collect(),
+        shards: to_shards,
+        generation: recovered.generation,
+        missing: recovered.missing,
+    };
+    let ways = spawn_journal(env, &journal, shards, options.group_bytes_max, keep);
+    let template = PartTemplate {
+        directory,
+        options: &options,
+        identity,
+        payload_max,
+        as_of: end.joint.place,
+    };
+    Opened {
+        identity,
+        shards: deal(&template, ways, replayed),
+        recovery,
+    }
+}
+
+/// Spawns the writer, and the keeper that `keep` makes.
+fn spawn_journal<E: Env>(
+    env: &E,
+    journal: &Rc<Journal<DiskFile<E>>>,
+    shards: usize,
+    group_bytes_max: usize,
+    keep: impl FnOnce(Receiver<ToKeeper>, Vec<Sender<ToShard>>) -> Keeper<E>,
+) -> Ways {
     let (ordinary, ordinary_mail) = mailbox::bounded(MAILBOX);
     let (relief, relief_mail) = mailbox::bounded(MAILBOX);
     let (keeper, keeper_mail) = mailbox::bounded(MAILBOX);
@@ -471,43 +528,44 @@ fn start<E: Env>(
         journal.clone(),
         [ordinary_mail, relief_mail],
         to_shards.clone(),
-        options.group_bytes_max,
+        group_bytes_max,
     );
     env.spawn(writer.run());
-    let keep = Keeper {
-        env: env.clone(),
-        directory: directory.into(),
-        lock,
-        meta,
-        options: options.clone(),
-        journal,
-        mail: keeper_mail,
-        shards: to_shards,
-        generation: recovered.generation,
-        closed: (0..shards).map(|_| None).collect(),
-        missing: recovered.missing,
-    };
-    env.spawn(keep.run());
+    env.spawn(keep(keeper_mail, to_shards).run());
+    Ways {
+        writer: WriterSenders { ordinary, relief },
+        keeper,
+        mails,
+    }
+}
+
+/// What is equal in all shards' parts.
+struct PartTemplate<'a> {
+    directory: &'a Path,
+    options: &'a Options,
+    identity: Identity,
+    payload_max: usize,
+    as_of: Place,
+}
+
+fn deal(template: &PartTemplate<'_>, ways: Ways, replayed: Replayed) -> Vec<ShardPart> {
+    let shards = ways.mails.len();
+    let mails = ways.mails.into_iter().enumerate();
     let mut parts: Vec<ShardPart> = mails
-        .into_iter()
-        .enumerate()
         .map(|(index, mail)| ShardPart {
             index,
             shards,
-            options: options.clone(),
-            directory: PathBuf::from(directory),
-            identity,
-            payload_max,
-            writer: WriterSenders {
-                ordinary: ordinary.clone(),
-                relief: relief.clone(),
-            },
-            keeper: keeper.clone(),
+            options: template.options.clone(),
+            directory: PathBuf::from(template.directory),
+            identity: template.identity,
+            payload_max: template.payload_max,
+            writer: ways.writer.clone(),
+            keeper: ways.keeper.clone(),
             mail,
             logs: Vec::new(),
             deleted: Vec::new(),
             next_log_number: replayed.next_log_number,
-            as_of: end.joint.place,
+            as_of: template.as_of,
         })
         .collect();
     for log in replayed.logs {
@@ -518,9 +576,5 @@ fn start<E: Env>(
             .deleted
             .push((partition, number));
     }
-    Opened {
-        identity,
-        shards: parts,
-        recovery,
-    }
+    parts
 }

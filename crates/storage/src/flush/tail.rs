@@ -43,17 +43,7 @@ pub(super) async fn write_out<E: Env>(
         side: None,
         new_digest_entries: Vec::new(),
     };
-    let last = log.state.borrow().segments.last().cloned();
-    let mut segment = match last {
-        Some(last) if last.base_offset == run.base_offset && !last.sealed => last,
-        last => {
-            if let Some(last) = last.filter(|last| !last.sealed) {
-                end_segment(shard, log, last, true, &mut written).await?;
-            }
-            written.new_name = true;
-            Segment::new(log.id, run.base_offset)
-        }
-    };
+    let mut segment = target(shard, log, run.base_offset, &mut written).await?;
     let file = shard
         .file(
             log,
@@ -98,6 +88,26 @@ pub(super) async fn write_out<E: Env>(
     }
     written.marks.push(segment);
     Ok(Some(written))
+}
+
+/// The segment that the batches go into. If it is a new one, the one before is ended.
+async fn target<E: Env>(
+    shard: &Rc<Shard<E>>,
+    log: &Rc<LogInner>,
+    base_offset: Offset,
+    written: &mut Written<<E as Disk>::File>,
+) -> DiskResult<Segment> {
+    let last = log.state.borrow().segments.last().cloned();
+    match last {
+        Some(last) if last.base_offset == base_offset && !last.sealed => Ok(last),
+        last => {
+            if let Some(last) = last.filter(|last| !last.sealed) {
+                end_segment(shard, log, last, true, written).await?;
+            }
+            written.new_name = true;
+            Ok(Segment::new(log.id, base_offset))
+        }
+    }
 }
 
 fn first_run(log: &LogInner) -> Option<Run> {
