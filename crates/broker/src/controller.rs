@@ -91,7 +91,7 @@ pub(crate) struct Controller<E: Env> {
     sequencer: RefCell<Sequencer<Metadata, Caller>>,
     snapshot_at: Cell<u64>,
     queue: mpsc::Sender<(Command, Caller)>,
-    /// Counts the commands that were applied.
+    /// Counts the commands that were applied, those read from the log at the start included.
     applied: Cell<u64>,
     /// Something that a command obliges this node to has failed, and is to be tried again.
     unfinished: Cell<bool>,
@@ -129,17 +129,17 @@ impl<E: Env> Controller<E> {
         router
             .configure(vec![(METADATA_LOG, metadata_log_config())])
             .await;
-        let sequencer = replay::replay(&router, term).await?;
+        let (sequencer, replayed) = replay::replay(&router, term).await?;
         let (queue, commands) = mpsc::channel(QUEUE_MAX);
         let controller = Rc::new(Controller {
             env: env.clone(),
             node_id,
             router,
             settings,
-            snapshot_at: Cell::new(sequencer.position()),
+            snapshot_at: Cell::new(sequencer.position() - replayed),
             sequencer: RefCell::new(sequencer),
             queue,
-            applied: Cell::new(0),
+            applied: Cell::new(replayed),
             unfinished: Cell::new(false),
         });
         controller.refresh_broker_settings();
@@ -152,7 +152,7 @@ impl<E: Env> Controller<E> {
         Ref::map(self.sequencer.borrow(), Sequencer::machine)
     }
 
-    /// How many commands were applied since the start.
+    /// How many commands were applied since the start, those read from the log included.
     pub fn applied(&self) -> u64 {
         self.applied.get()
     }

@@ -7,8 +7,8 @@ use taffrail_env::Clock;
 use taffrail_wire::api::ApiKey;
 use taffrail_wire::describe_configs::DescribeConfigsResource;
 use taffrail_wire::{
-    ApiVersionsRequest, ApiVersionsResponse, DescribeConfigsRequest, DescribeConfigsResponse,
-    FetchResponse, MetadataRequest, ProduceResponse, frame,
+    ApiVersionsRequest, ApiVersionsResponse, CreateTopicsRequest, DescribeConfigsRequest,
+    DescribeConfigsResponse, FetchResponse, MetadataRequest, ProduceResponse, frame,
 };
 
 fn frame_of(length: i32, body: &[u8]) -> Bytes {
@@ -239,6 +239,24 @@ fn a_request_sees_what_the_connection_did_before_it() {
         let reply = peer.receive(ApiKey::Fetch, 12).await;
         let response: FetchResponse<'_> = reply.read();
         assert_eq!(response.responses[0].partitions[0].high_watermark, 2);
+    });
+}
+
+#[test]
+fn a_produce_does_not_overtake_what_was_asked_before_it() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        let create = CreateTopicsRequest {
+            topics: vec![new_topic("t", 1, &[])],
+            ..CreateTopicsRequest::default()
+        };
+        let batch = peer.batch(&[b"x"]);
+        peer.send(7, &create).await;
+        peer.send(9, &produce("t", 0, batch, -1)).await;
+        peer.receive(ApiKey::CreateTopics, 7).await;
+        let reply = peer.receive(ApiKey::Produce, 9).await;
+        let response: ProduceResponse<'_> = reply.read();
+        assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
     });
 }
 

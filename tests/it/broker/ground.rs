@@ -56,7 +56,16 @@ where
     S: FnOnce(Place) -> F + Send + 'static,
     F: Future<Output = ()> + 'static,
 {
-    let outcome = Simulation::new("broker", 1).run(move |world| async move {
+    story_of_seed(1, config, story);
+}
+
+/// [`story`], with another order of things.
+pub fn story_of_seed<S, F>(seed: u64, config: NodeConfig, story: S)
+where
+    S: FnOnce(Place) -> F + Send + 'static,
+    F: Future<Output = ()> + 'static,
+{
+    let outcome = Simulation::new("broker", seed).run(move |world| async move {
         let machine = world.add_node(NodeOptions::named("broker"));
         let done = Rc::new(RefCell::new(false));
         let told = done.clone();

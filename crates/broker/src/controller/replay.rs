@@ -14,11 +14,11 @@ use crate::shard::ReadPlan;
 /// Bytes read at a time.
 const REPLAY_READ_BYTES: usize = 1 << 20;
 
-/// The machine from its snapshot and the log behind it.
+/// The machine from its snapshot and the log behind it, and how many commands that took.
 pub(super) async fn replay<E: Env>(
     router: &Router<E>,
     term: Term,
-) -> Result<Sequencer<Metadata, Caller>, RestoreFailure> {
+) -> Result<(Sequencer<Metadata, Caller>, u64), RestoreFailure> {
     let content = |what: String| RestoreFailure::Content(format!("metadata: {what}"));
     let saved = router.load_state(METADATA_LOG).await;
     let (machine, position) = match saved.map_err(RestoreFailure::Storage)? {
@@ -34,7 +34,8 @@ pub(super) async fn replay<E: Env>(
         let ends = router.ends_of(METADATA_LOG).await;
         let end = ends.map_or(0, |ends| ends.high_watermark);
         if next >= end {
-            return Ok(sequencer);
+            let replayed = sequencer.position() - position as u64;
+            return Ok((sequencer, replayed));
         }
         let plan = ReadPlan {
             partition: METADATA_LOG,

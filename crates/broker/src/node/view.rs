@@ -29,7 +29,7 @@ pub struct Inspection {
     pub connections: usize,
     pub fetch_sessions: usize,
     pub fetch_session_partitions: usize,
-    /// Metadata commands applied since the start.
+    /// Metadata commands applied since the start, those read from the log included.
     pub metadata_commands: u64,
     /// Requests in each other shard's mailbox.
     pub shard_queues: Vec<usize>,
