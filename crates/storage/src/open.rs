@@ -183,8 +183,8 @@ async fn make<E: Env>(
         nonce: env.random_u64("journal nonce"),
         len: meta.journal_file_bytes,
     };
-    file::create(env, directory, 0, header(FIRST_FILE)).await?;
-    file::create(env, directory, 1, header(0)).await?;
+    file::create(env, directory, 0, header(FIRST_FILE), || Ok(())).await?;
+    file::create(env, directory, 1, header(0), || Ok(())).await?;
     let replay = Joint {
         place: Place {
             file: FIRST_FILE,
@@ -410,7 +410,7 @@ async fn secure<E: Env>(
             nonce: last.file.nonce,
             len: meta.journal_file_bytes,
         };
-        file::write_header(&last.file.file, header).await?;
+        file::write_header(&last.file.file, header, || Ok(())).await?;
         if let Some(group) = &recovered.end.last_group {
             let write = last
                 .file
@@ -500,7 +500,6 @@ fn start<E: Env>(env: &E, directory: &Path, start: Start<E>) -> Opened {
     let template = PartTemplate {
         directory,
         options: &options,
-        identity,
         payload_max,
         as_of: end.joint.place,
     };
@@ -543,7 +542,6 @@ fn spawn_journal<E: Env>(
 struct PartTemplate<'a> {
     directory: &'a Path,
     options: &'a Options,
-    identity: Identity,
     payload_max: usize,
     as_of: Place,
 }
@@ -557,7 +555,6 @@ fn deal(template: &PartTemplate<'_>, ways: Ways, replayed: Replayed) -> Vec<Shar
             shards,
             options: template.options.clone(),
             directory: PathBuf::from(template.directory),
-            identity: template.identity,
             payload_max: template.payload_max,
             writer: ways.writer.clone(),
             keeper: ways.keeper.clone(),

@@ -11,7 +11,7 @@ use crate::journal::messages::{Lane, Submission, ToKeeper, ToShard, ToWriter, Wr
 use crate::layout::{self, FileKind};
 use crate::log::LogInner;
 use crate::signal::Signal;
-use crate::{Health, Identity, Options};
+use crate::{Health, Options};
 use futures_channel::oneshot;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -69,7 +69,6 @@ pub struct Shard<E: Env> {
     pub shards: usize,
     pub options: Options,
     pub directory: PathBuf,
-    pub identity: Identity,
     pub payload_max: usize,
     pub logs: RefCell<BTreeMap<TopicPartition, Rc<LogInner>>>,
     pub creating: RefCell<BTreeSet<TopicPartition>>,
@@ -110,7 +109,6 @@ impl<E: Env> Shard<E> {
         shards: usize,
         options: Options,
         directory: PathBuf,
-        identity: Identity,
         payload_max: usize,
         writer: WriterSenders,
         keeper: Sender<ToKeeper>,
@@ -124,7 +122,6 @@ impl<E: Env> Shard<E> {
             index,
             shards,
             directory,
-            identity,
             payload_max,
             logs: RefCell::default(),
             creating: RefCell::default(),

@@ -73,18 +73,23 @@ pub struct JournalFile<F> {
     pub nonce: u64,
 }
 
-/// Makes a file and zeroes it; with its header it is durable when this returns, its name is not.
+/// Makes a file and zeroes it; with its header it is durable when this returns, its name is not. `alive` is asked before
+/// every change.
 pub async fn create<E: Env>(
     env: &E,
     directory: &Path,
     index: u32,
     header: FileHeader,
+    alive: impl Fn() -> DiskResult<()>,
 ) -> DiskResult<JournalFile<<E as Disk>::File>> {
     let path = layout::journal_file(directory, index);
+    alive()?;
     let file = env.open(&path, OpenMode::CreateOrOpen).await?;
+    alive()?;
     file.write_zeros(BLOCK, header.len - BLOCK).await?;
+    alive()?;
     file.sync().await?;
-    write_header(&file, header).await?;
+    write_header(&file, header, alive).await?;
     Ok(JournalFile {
         file,
         sequence: header.sequence,
@@ -94,13 +99,18 @@ pub async fn create<E: Env>(
 
 /// Begins a life; durable when this returns. One copy after the other, so that at every moment one of them
 /// is whole.
-pub async fn write_header<F: File>(file: &F, header: FileHeader) -> DiskResult<()> {
+pub async fn write_header<F: File>(
+    file: &F,
+    header: FileHeader,
+    alive: impl Fn() -> DiskResult<()>,
+) -> DiskResult<()> {
     let block = header.encode();
     let halves = [
         (0, block.slice(..COPY_AT)),
         (COPY_AT as u64, block.slice(COPY_AT..)),
     ];
     for (at, half) in halves {
+        alive()?;
         let write = file.write_at(at, vec![half]);
         let sync = file.sync();
         write.await?;

@@ -70,6 +70,14 @@ impl<E: Env> Keeper<E> {
         self.journal.files.borrow().failed.is_some()
     }
 
+    /// To be asked before every change on disk.
+    fn alive(&self) -> Result<(), DiskError> {
+        match self.journal.files.borrow().failed.clone() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
     fn wants_round(&self) -> bool {
         let live = self.journal.files.borrow().live.len();
         live >= (self.meta.journal_files as usize / 2).max(2)
@@ -126,7 +134,8 @@ impl<E: Env> Keeper<E> {
                 ..chosen
             }
         };
-        file::write_header(&chosen.file, self.header(chosen.sequence, chosen.nonce)).await?;
+        let header = self.header(chosen.sequence, chosen.nonce);
+        file::write_header(&chosen.file, header, || self.alive()).await?;
         self.journal.files.borrow_mut().next = Some(chosen);
         self.journal.writer_bell.ring();
         Ok(())
@@ -151,18 +160,20 @@ impl<E: Env> Keeper<E> {
             return Ok(None);
         }
         let header = self.header(0, 0);
-        let made = match file::create(&self.env, &self.directory, index, header).await {
-            Err(error) if error.kind == DiskErrorKind::NoSpace => {
-                let path = layout::journal_file(&self.directory, index);
-                self.env.remove_file(&path).await?;
-                return Ok(None);
-            }
-            made => made?,
-        };
+        let made =
+            match file::create(&self.env, &self.directory, index, header, || self.alive()).await {
+                Err(error) if error.kind == DiskErrorKind::NoSpace => {
+                    let path = layout::journal_file(&self.directory, index);
+                    self.env.remove_file(&path).await?;
+                    return Ok(None);
+                }
+                made => made?,
+            };
         let journal = self
             .env
             .open_directory(&self.directory.join(layout::JOURNAL))
             .await?;
+        self.alive()?;
         journal.sync().await?;
         Ok(Some(made))
     }
@@ -286,10 +297,7 @@ impl<E: Env> Keeper<E> {
                 &self.meta.directory_id,
                 generation,
                 pieces.clone(),
-                || match self.journal.files.borrow().failed.clone() {
-                    Some(error) => Err(error),
-                    None => Ok(()),
-                },
+                || self.alive(),
             )
             .await;
             match written {

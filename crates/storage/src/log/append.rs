@@ -435,7 +435,8 @@ async fn meet<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>, need: Need) -> D
 }
 
 impl LogInner {
-    /// Makes the log's directory if it is not there, and after an unclean stop removes what nobody knows of.
+    /// Makes the log's directory if it is not there, and removes what a crash has left in it that nobody knows of. The crash
+    /// may be many starts ago: only whoever writes here looks.
     pub async fn prepare_directory<E: Env>(&self, shard: &Shard<E>) -> DiskResult<()> {
         let _turn = self.preparing.lock().await;
         if self.running.borrow().tidied {
@@ -446,9 +447,7 @@ impl LogInner {
         match shard.env.create_directory(&path).await {
             Ok(()) => {}
             Err(error) if error.kind == DiskErrorKind::AlreadyExists => {
-                if !shard.identity.clean {
-                    self.remove_unknown(shard, &path).await?;
-                }
+                self.remove_unknown(shard, &path).await?;
             }
             Err(error) => return Err(error),
         }
