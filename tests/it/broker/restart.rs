@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use taffrail_broker::{NodeConfig, StartError, start};
 use taffrail_env::Clock;
-use taffrail_sim::{NodeId, NodeOptions, Simulation, World};
+use taffrail_sim::{DiskOptions, NodeId, NodeOptions, Simulation, World};
 
 /// Starts a broker and tells a story; the process ends when the story does, with or without a clean stop.
 pub async fn life<F, S>(world: &World, machine: NodeId, config: NodeConfig, clean: bool, story: S)
@@ -139,4 +139,63 @@ fn a_port_in_use_is_said_before_anything_is_touched() {
             "{files:?}"
         );
     });
+}
+
+#[test]
+fn a_full_disk_refuses_writes_goes_on_reading_and_recovers_by_itself_when_a_topic_goes() {
+    let outcome = Simulation::new("broker", 7).run(move |world| async move {
+        let machine = world.add_node(NodeOptions {
+            name: "broker".to_string(),
+            disk: DiskOptions { capacity: 48 << 20 },
+        });
+        life(&world, machine, config(2), false, |place| async move {
+            let mut peer = place.peer().await;
+            peer.create("fills", 1, &[("segment.bytes", "1048576")])
+                .await;
+            peer.create("waits", 1, &[]).await;
+            let value = vec![7; 500_000];
+            let mut acknowledged = 0;
+            loop {
+                let batch = peer.batch(&[&value]);
+                match peer.produce("fills", 0, batch).await {
+                    (0, offset) => acknowledged = offset + 1,
+                    (error, _) => {
+                        assert_eq!(error, 56, "an error on which producers try again");
+                        break;
+                    }
+                }
+                assert!(acknowledged < 200, "the disk is not that large");
+            }
+            assert!(acknowledged > 20, "{acknowledged}");
+            assert_eq!(peer.fetch("fills", 0, 0).await.1, acknowledged);
+        })
+        .await;
+        life(&world, machine, config(1), true, |place| async move {
+            let mut peer = place.peer().await;
+            let mut read = 0;
+            loop {
+                let (error, end, bytes) = peer.fetch("fills", 0, read).await;
+                assert_eq!(error, 0);
+                read += values(&bytes).len() as i64;
+                if read == end {
+                    break;
+                }
+            }
+            assert!(read > 20, "{read}");
+            assert_eq!(peer.delete("fills").await, 0);
+            let mut error = -1;
+            for _ in 0..60 {
+                let batch = peer.batch(&[&[7; 500_000]]);
+                error = peer.produce("waits", 0, batch).await.0;
+                if error == 0 {
+                    break;
+                }
+                assert_eq!(error, 56);
+                place.env.sleep(Duration::from_secs(1)).await;
+            }
+            assert_eq!(error, 0, "writing has resumed");
+        })
+        .await;
+    });
+    assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use taffrail_env::mailbox::{self, Sender};
 use taffrail_env::{Connection, Env, Listener, NetErrorKind};
 use taffrail_record::TopicId;
-use taffrail_storage::{Identity, Logs, Opened, Options};
+use taffrail_storage::{Health, Identity, Logs, Opened, Options};
 
 use super::{Node, NodeConfig, StartError};
 use crate::admission::{Admission, Limits};
@@ -300,8 +300,13 @@ async fn watch_health<E: Env>(broker: Rc<Broker<E>>) {
     }
 }
 
+/// Looks after what a full disk left undone.
 async fn reconcile<E: Env>(broker: Rc<Broker<E>>) {
     while rest(&broker, RECONCILE_INTERVAL).await {
+        if broker.router.health() == Health::DiskFull {
+            // What may go goes at once while space is short.
+            broker.router.housekeep().await;
+        }
         if broker.controller.is_unfinished() {
             broker.controller.reconcile().await;
         }
