@@ -5,6 +5,7 @@ mod connections;
 mod fetch;
 mod ground;
 mod groups;
+mod hostile;
 mod produce;
 mod restart;
 mod topics;

@@ -132,8 +132,12 @@ impl<E: Env> Requests<E> {
                 Err(fault) => return End::Fault(fault),
             };
             let is_produce = header.key == ApiKey::Produce;
+            let mut end = None;
             if !(is_produce && only_produce) {
-                self.under_way.none().await;
+                end = self.wait_for_earlier().await.err();
+            }
+            if let Some(end) = end.take_if(|_| !is_produce) {
+                return end;
             }
             only_produce = is_produce;
             self.broker.counters.request(header.key.info().name);
@@ -146,6 +150,10 @@ impl<E: Env> Requests<E> {
             };
             let step = self.under_way.begin();
             let started = api::start(call, header.key, frame.bytes, header.body_at).await;
+            if let Some(end) = end {
+                // What a producer sent before it went is appended, though nobody is left to be told.
+                return end;
+            }
             let reservation = frame.reservation;
             let answer = started.map(move |mut answer| {
                 drop(step);
@@ -156,6 +164,26 @@ impl<E: Env> Requests<E> {
             });
             if self.answers.send(answer.boxed_local()).await.is_err() {
                 return End::Closed;
+            }
+        }
+    }
+
+    /// Waits until everything before is answered, and notices meanwhile if the peer goes away: nobody would take the answers,
+    /// and some of them take long.
+    async fn wait_for_earlier(&mut self) -> Result<(), End> {
+        loop {
+            let room = READ_AHEAD.saturating_sub(self.ahead.len());
+            let answered = self.under_way.none();
+            if room == 0 {
+                answered.await;
+                return Ok(());
+            }
+            let read = pin!(self.connection.read(&mut self.ahead, room));
+            match select(answered, read).await {
+                Either::Left(_) => return Ok(()),
+                Either::Right((Ok(0), _)) => return Err(End::Closed),
+                Either::Right((Ok(_), _)) => {}
+                Either::Right((Err(error), _)) => return Err(End::Broken(error)),
             }
         }
     }

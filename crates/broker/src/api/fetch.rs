@@ -71,12 +71,15 @@ struct Limits {
 
 impl Limits {
     fn of<E: Env>(call: &Call<E>, request: &FetchRequest<'_>) -> Limits {
-        let broker_max = call.broker.settings.broker().fetch_max_bytes;
-        let max_bytes = request.max_bytes.clamp(0, broker_max) as usize;
+        let settings = call.broker.settings.broker();
+        let max_bytes = request.max_bytes.clamp(0, settings.fetch_max_bytes) as usize;
+        // A peer that is gone without a word must not be waited for longer than an idle one.
+        let wait_max = settings.connections_max_idle_ms;
+        let max_wait_ms = i64::from(request.max_wait_ms).clamp(0, wait_max);
         Limits {
             max_bytes,
             min_bytes: (request.min_bytes.max(0) as usize).min(max_bytes),
-            max_wait: Duration::from_millis(request.max_wait_ms.max(0) as u64),
+            max_wait: Duration::from_millis(max_wait_ms as u64),
         }
     }
 }
