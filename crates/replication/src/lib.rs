@@ -19,3 +19,8 @@ pub mod withheld;
 
 pub use machine::{Machine, Position, RestoreError, Term};
 pub use withheld::Withheld;
+
+/// The README's example of both ways is run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

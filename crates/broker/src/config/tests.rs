@@ -1,5 +1,7 @@
 //! The tables hold together, and refusals say what would be right.
 
+mod readme;
+
 use super::resolve::{BrokerSources, Texts};
 use super::*;
 
