@@ -244,17 +244,17 @@ pub enum GroupCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum LogCommand {
-    /// Prints the batches of a segment, of a partition's directory, or of a whole data directory.
+    /// Prints what a data directory, a partition's directory, or any one file of them holds.
     Dump {
         path: PathBuf,
-        /// The records in them too.
+        /// The segments' batches instead, with the records in them.
         #[arg(long)]
         records: bool,
-        /// One JSON object a line.
+        /// The segments' batches instead, one JSON object a line.
         #[arg(long)]
         json: bool,
     },
-    /// Checks every batch: checksum, offsets, records.
+    /// Checks a data directory that no node has open: journal, checkpoint, every batch, digests and indexes.
     Verify {
         path: PathBuf,
         /// One JSON object.

@@ -1,10 +1,10 @@
-//! `taffrail log`: reads segments offline, batch by batch, with no more than one batch in memory.
+//! `taffrail log`: reads a data directory that nobody has open, and changes nothing.
 //!
-//! PATH is a segment, a partition's directory, or a data directory. In a log's last segment bytes that do not verify may be what a crash left
-//! behind above the last synced mark, which the next start writes again; anywhere else they are damage.
+//! The checks and the plain dump are storage's own, which know what the journal and the checkpoint say of each segment; so after a
+//! clean stop every byte that does not verify is damage. Records, and JSON, come from the segments alone, batch by batch.
 
 use crate::arguments::LogCommand;
-use crate::failure::Failure;
+use crate::failure::{Failure, one_line};
 use crate::output;
 use crate::time;
 use bytes::{Bytes, BytesMut};
@@ -12,10 +12,12 @@ use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use taffrail_env::disk::{Disk, EntryKind, read_full};
-use taffrail_env::{DiskErrorKind, OpenMode};
+use taffrail_env::{DiskError, DiskErrorKind, OpenMode};
 use taffrail_os::Os;
 use taffrail_record::batch::{self, BatchHeader, HEADER_LEN, RecordView};
 use taffrail_record::compression::DecompressLimit;
+use taffrail_storage::OpenError;
+use taffrail_storage::offline::{self, Finding, Verified};
 
 /// The largest batch that is read into memory.
 const BATCH_BYTES_MAX: usize = 128 << 20;
@@ -137,12 +139,26 @@ async fn open(os: &Os, path: &Path) -> Result<SegmentReader<<Os as Disk>::File>,
 }
 
 async fn dump(os: &Os, path: &Path, records: bool, json: bool) -> Result<(), Failure> {
+    if !records && !json {
+        return dump_lines(os, path).await;
+    }
     for log in find_logs(os, path).await? {
         for segment in &log.segments {
             dump_segment(os, segment, records, json).await?;
         }
     }
     Ok(())
+}
+
+async fn dump_lines(os: &Os, path: &Path) -> Result<(), Failure> {
+    let mut text = String::new();
+    let mut line = |line: String| {
+        text.push_str(&one_line(&line));
+        text.push('\n');
+    };
+    let dumped = offline::dump(os, path, &mut line).await;
+    output::text(os, text).await?;
+    dumped.map_err(|error| explain(path, error))
 }
 
 async fn dump_segment(os: &Os, path: &Path, records: bool, json: bool) -> Result<(), Failure> {
@@ -272,141 +288,88 @@ fn each_record(
     .map_err(|error| error.to_string())
 }
 
-/// What was found at large.
-#[derive(Default)]
-struct Summary {
-    logs: u64,
-    segments: u64,
-    batches: u64,
-    records: u64,
-    bytes: u64,
-    /// Bytes at the ends of last segments that do not verify.
-    tails: Vec<(PathBuf, u64, String)>,
-}
+/// Findings that are told one by one. The others are counted.
+const FINDINGS_MAX: usize = 1000;
 
+/// Checks a data directory that nobody has open: journal, checkpoint, marks, and every segment with what stands beside it.
 async fn verify(os: &Os, path: &Path, json: bool) -> Result<(), Failure> {
-    let mut summary = Summary::default();
-    for log in find_logs(os, path).await? {
-        summary.logs += 1;
-        let mut next_offset = None;
-        for (place, segment) in log.segments.iter().enumerate() {
-            let is_last = place + 1 == log.segments.len();
-            next_offset = verify_segment(os, segment, is_last, next_offset, &mut summary).await?;
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut keep = |finding| {
+        if findings.len() < FINDINGS_MAX {
+            findings.push(finding);
         }
-    }
-    report(os, &summary, json).await
-}
-
-/// Answers the offset behind the segment's last batch.
-async fn verify_segment(
-    os: &Os,
-    path: &Path,
-    is_last: bool,
-    next_offset: Option<i64>,
-    summary: &mut Summary,
-) -> Result<Option<i64>, Failure> {
-    let mut reader = open(os, path).await?;
-    let base = base_offset(path).expect("only segments are verified");
-    let mut next = next_offset.unwrap_or(base);
-    summary.segments += 1;
-    let damaged = |position: u64, why: String| {
-        Err(Failure::damaged(format!(
-            "{} at {position}: {why}",
-            path.display()
-        )))
     };
-    if base < next {
-        return damaged(
-            0,
-            format!("begins at offset {base}, and the segment before it ends at {next}"),
-        );
-    }
-    next = base;
-    loop {
-        let position = reader.position;
-        let (header, bytes) = match reader.next().await? {
-            Found::Batch(header, bytes) => (header, bytes),
-            Found::End => return Ok(Some(next)),
-            Found::Bad(why) if is_last => {
-                let left = reader.len - position;
-                summary.tails.push((path.to_owned(), left, why));
-                return Ok(Some(next));
-            }
-            Found::Bad(why) => return damaged(position, why),
-        };
-        if header.base_offset < next {
-            return damaged(
-                position,
-                format!("offset {} where {next} or more is due", header.base_offset),
-            );
-        }
-        let mut count = 0;
-        if let Err(why) = each_record(&bytes, |_, _| count += 1) {
-            return damaged(position, why);
-        }
-        if count != header.record_count {
-            return damaged(
-                position,
-                format!(
-                    "{count} records where the header says {}",
-                    header.record_count
-                ),
-            );
-        }
-        next = header.next_offset();
-        summary.batches += 1;
-        summary.records += u64::from(header.record_count.unsigned_abs());
-        summary.bytes += header.size() as u64;
+    let verified = offline::verify(os, path, &mut keep).await;
+    let verified = verified.map_err(|error| explain(path, error))?;
+    let text = match json {
+        true => format!("{}\n", verified_json(&verified, &findings)),
+        false => verified_text(&verified, &findings),
+    };
+    output::text(os, text).await?;
+    match findings.first() {
+        None => Ok(()),
+        Some(first) => Err(Failure::damaged(format!(
+            "{}: {} findings; the first: {first}",
+            path.display(),
+            verified.findings
+        ))),
     }
 }
 
-async fn report(os: &Os, summary: &Summary, json: bool) -> Result<(), Failure> {
-    if json {
-        let tails: Vec<Value> = summary
-            .tails
-            .iter()
-            .map(|(path, bytes, why)| json!({ "file": path.display().to_string(), "bytes": bytes, "why": why }))
-            .collect();
-        let object = json!({
-            "logs": summary.logs,
-            "segments": summary.segments,
-            "batches": summary.batches,
-            "records": summary.records,
-            "bytes": summary.bytes,
-            "unverified_tails": tails,
-        });
-        return output::json(os, &object).await;
+fn verified_text(verified: &Verified, findings: &[Finding]) -> String {
+    let mut text: String = findings
+        .iter()
+        .map(|finding| one_line(&finding.to_string()) + "\n")
+        .collect();
+    text.push_str(&format!(
+        "{} logs, {} segments, {} batches, {} bytes: ",
+        verified.logs, verified.segments, verified.batches, verified.bytes
+    ));
+    text.push_str(&match verified.findings {
+        0 => "all verified\n".to_owned(),
+        count => format!("{count} findings\n"),
+    });
+    text
+}
+
+fn verified_json(verified: &Verified, findings: &[Finding]) -> Value {
+    let findings: Vec<Value> = findings
+        .iter()
+        .map(|finding| {
+            json!({
+                "file": finding.file.display().to_string(),
+                "offset": finding.offset,
+                "invariant": finding.invariant,
+                "what": finding.what,
+            })
+        })
+        .collect();
+    json!({
+        "logs": verified.logs,
+        "segments": verified.segments,
+        "batches": verified.batches,
+        "bytes": verified.bytes,
+        "count": verified.findings,
+        "findings": findings,
+    })
+}
+
+/// Why a path could not be looked at.
+fn explain(path: &Path, error: OpenError) -> Failure {
+    let text = format!("{}: {error}", path.display());
+    match error {
+        OpenError::OtherProgram { .. } => {
+            Failure::usage(format!("{text}; expected a data directory"))
+        }
+        OpenError::OtherVersion { .. } | OpenError::Locked { .. } => Failure::usage(text),
+        OpenError::Damaged { .. } => Failure::damaged(text),
+        OpenError::Disk(DiskError {
+            kind: DiskErrorKind::NotFound | DiskErrorKind::WrongKind,
+            ..
+        }) => Failure::usage(format!("{text}; expected a data directory")),
+        OpenError::NoSpace { .. } | OpenError::Disk(_) => Failure::operation(text),
     }
-    let mut text = format!(
-        "{} logs, {} segments, {} batches, {} records, {} bytes: all verified\n",
-        summary.logs, summary.segments, summary.batches, summary.records, summary.bytes
-    );
-    for (path, bytes, why) in &summary.tails {
-        text.push_str(&format!(
-            "{}: {bytes} bytes at the end are not part of the log ({why}); after a crash the next start writes them again\n",
-            path.display()
-        ));
-    }
-    output::text(os, text).await
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_names_of_twenty_digits_are_segments() {
-        assert_eq!(
-            base_offset(Path::new("/d/00000000000000000120.log")),
-            Some(120)
-        );
-        for name in [
-            "120.log",
-            "00000000000000000120.index",
-            "0000000000000000012x.log",
-            "kafka.log",
-        ] {
-            assert_eq!(base_offset(Path::new(name)), None, "{name}");
-        }
-    }
-}
+mod tests;
