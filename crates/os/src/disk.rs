@@ -89,12 +89,12 @@ impl Disk for Os {
             .submit(Class::Bulk, move || calls::space(&path))
     }
 
-    /// The files are synced in parallel, on the threads of housekeeping, so that the file system can
-    /// answer several by one commit of its own journal while the single syncs of other files pass by.
+    /// The files are synced in parallel, on threads of their own, so that the file system can answer
+    /// several by one commit of its own journal while the single syncs of other files pass by.
     fn sync_many(&self, files: Vec<OsFile>) -> impl Future<Output = Vec<DiskResult<()>>> + 'static {
         let syncs: Vec<_> = files
             .iter()
-            .map(|file| file.submit_sync(Class::Bulk))
+            .map(|file| file.submit_sync(Class::ManySyncs))
             .collect();
         async move {
             let mut answers = Vec::with_capacity(syncs.len());

@@ -1,7 +1,7 @@
 //! The I/O threads, and the order of what they do.
 //!
 //! Every open file has a [`Strand`]: a queue of jobs that run one after the other, in the order of submission.
-//! Different strands run in parallel. A strand that has something to do stands in the line of one of three
+//! Different strands run in parallel. A strand that has something to do stands in the line of one of four
 //! [`Class`]es, each with threads of its own, started when first needed: so a journal's sync waits neither for a
 //! cold read nor behind a directory's worth of housekeeping. Jobs block; shards only submit them, and
 //! hear of the end through a one-time reply.
@@ -25,14 +25,19 @@ pub(crate) enum Class {
     Read,
     /// Writes and syncs of files.
     Write,
-    /// Opening, closing, directories, and syncs of many files.
+    /// Opening, closing, directories.
     Bulk,
+    /// Syncs of many files.
+    ManySyncs,
 }
 
-const CLASSES: usize = 3;
+const CLASSES: usize = 4;
 const READ_THREADS_MAX: usize = 4;
 const WRITE_THREADS_MAX: usize = 4;
 const BULK_THREADS_MAX: usize = 2;
+/// A file system answers the syncs that wait together by one commit of its journal: with 500 files of 64 KiB ext4 does
+/// 1,500 to 2,300 syncs a second from two threads, 4,000 to 9,000 from sixteen, and no more from 32.
+const SYNC_THREADS_MAX: usize = 16;
 
 /// Jobs that a strand may do before others of its class get their turn.
 const JOBS_PER_TURN_MAX: usize = 16;
@@ -74,6 +79,7 @@ impl Pool {
                 line("io-read", READ_THREADS_MAX),
                 line("io-write", WRITE_THREADS_MAX),
                 line("io-bulk", BULK_THREADS_MAX),
+                line("io-sync", SYNC_THREADS_MAX),
             ],
         })
     }

@@ -86,7 +86,7 @@ fn writes_and_housekeeping_pass_by_reads_that_hang() {
                 })
             })
             .collect();
-        for class in [Class::Write, Class::Bulk] {
+        for class in [Class::Write, Class::Bulk, Class::ManySyncs] {
             let (done, is_done) = mpsc::channel();
             drop(work.submit(class, move || done.send(7)));
             assert_eq!(is_done.recv(), Ok(7));
