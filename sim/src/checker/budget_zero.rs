@@ -1,0 +1,18 @@
+//! BUDGET-ZERO: all reservations have returned when nobody asks anything of a node.
+
+use super::{Checker, Violation};
+use crate::history::Event;
+
+/// Nothing to remember.
+pub struct BudgetZero;
+
+impl Checker for BudgetZero {
+    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
+        match event {
+            Event::IdleReservations { node, bytes } if *bytes > 0 => {
+                Err(Violation::new("BUDGET-ZERO", format!("node {node} is idle and {bytes} bytes are still reserved")))
+            }
+            _ => Ok(()),
+        }
+    }
+}

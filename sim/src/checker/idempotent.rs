@@ -1,0 +1,47 @@
+//! IDEMPOTENT: what an idempotent producer sent to a partition is in the log at most once, in the order in which it was sent.
+
+use super::{Checker, Violation};
+use crate::history::{ClientId, Event, Written};
+use std::collections::BTreeMap;
+use taffrail_record::{Offset, TopicPartition};
+
+/// Remembers who sent each record, and as which of its sends to that partition.
+#[derive(Default)]
+pub struct Idempotent {
+    sent: BTreeMap<u64, (ClientId, u64)>,
+    count: BTreeMap<(ClientId, TopicPartition), u64>,
+}
+
+impl Idempotent {
+    fn on_log(&self, partition: TopicPartition, records: &[(Offset, Written)]) -> Result<(), Violation> {
+        let mut last: BTreeMap<ClientId, (u64, Offset)> = BTreeMap::new();
+        for (offset, record) in records {
+            let Some((client, number)) = self.sent.get(&record.id) else { continue };
+            if let Some((before, at)) = last.insert(*client, (*number, *offset))
+                && before >= *number
+            {
+                let how = if before == *number { "twice" } else { "out of order" };
+                let witness = format!(
+                    "{partition:?} holds sends of producer {client} {how}: number {before} at offset {at}, number {number} at offset {offset}"
+                );
+                return Err(Violation::new("IDEMPOTENT", witness));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Checker for Idempotent {
+    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
+        match event {
+            Event::SendStarted { client, partition, record, idempotent: true, .. } => {
+                let count = self.count.entry((*client, *partition)).or_default();
+                self.sent.insert(record.id, (*client, *count));
+                *count += 1;
+                Ok(())
+            }
+            Event::ReadBack { partition, records, .. } => self.on_log(*partition, records),
+            _ => Ok(()),
+        }
+    }
+}

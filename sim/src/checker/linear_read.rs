@@ -1,0 +1,56 @@
+//! LINEAR-READ: an end offset asked for after a record was acknowledged lies beyond that record, and never falls.
+
+use super::{Checker, Violation};
+use crate::history::{Event, OperationId};
+use std::collections::{BTreeMap, BTreeSet};
+use taffrail_record::{Offset, TopicPartition};
+
+/// Remembers how far each log is known to reach, and how far it was known to reach when a question was asked.
+#[derive(Default)]
+pub struct LinearRead {
+    sends: BTreeMap<OperationId, TopicPartition>,
+    known: BTreeMap<TopicPartition, Offset>,
+    asked: BTreeMap<OperationId, (TopicPartition, Offset)>,
+    deleted: BTreeSet<TopicPartition>,
+}
+
+impl LinearRead {
+    fn raise(&mut self, partition: TopicPartition, end: Offset) {
+        let known = self.known.entry(partition).or_default();
+        *known = (*known).max(end);
+    }
+}
+
+impl Checker for LinearRead {
+    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
+        match event {
+            Event::SendStarted { operation, partition, .. } => {
+                self.sends.insert(*operation, *partition);
+            }
+            Event::SendAcked { operation, offset } => {
+                let partition = self.sends.remove(operation).expect("a send begins before it ends");
+                self.raise(partition, offset + 1);
+            }
+            Event::SendFailed { operation } | Event::SendUnknown { operation } => {
+                self.sends.remove(operation);
+            }
+            Event::DeleteStarted { partition } => {
+                self.deleted.insert(*partition);
+            }
+            Event::EndStarted { operation, partition, .. } => {
+                let known = self.known.get(partition).copied().unwrap_or(0);
+                self.asked.insert(*operation, (*partition, known));
+            }
+            Event::EndAcked { operation, end } => {
+                let (partition, known) = self.asked.remove(operation).expect("a question comes before its answer");
+                if *end < known && !self.deleted.contains(&partition) {
+                    let witness = format!("{partition:?} was said to end at {end} after offset {} was acknowledged", known - 1);
+                    return Err(Violation::new("LINEAR-READ", witness));
+                }
+                self.raise(partition, *end);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

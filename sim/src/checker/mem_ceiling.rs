@@ -1,0 +1,18 @@
+//! MEM-CEILING: a node never holds more memory than its budget allows.
+
+use super::{Checker, Violation};
+use crate::history::Event;
+
+/// Nothing to remember.
+pub struct MemCeiling;
+
+impl Checker for MemCeiling {
+    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
+        match event {
+            Event::Memory { node, used, budget } if used > budget => {
+                Err(Violation::new("MEM-CEILING", format!("node {node} holds {used} bytes and may hold {budget}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}

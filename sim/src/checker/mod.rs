@@ -1,0 +1,103 @@
+//! The judges: one file per invariant, each fed every event of a run.
+//!
+//! A checker is a fold over the history. It holds what it must remember and nothing else, costs (amortised)
+//! constant time per event, and speaks as soon as the history cannot be explained any more. What a
+//! checker says names the invariant and a witness: the few facts that contradict each other.
+
+mod acked_durable;
+mod acked_offset;
+mod budget_zero;
+mod group_offsets;
+mod idempotent;
+mod linear_read;
+mod log_match;
+mod mem_ceiling;
+mod no_cross_topic;
+mod no_silent_corruption;
+mod offset_order;
+mod offset_range_truth;
+mod offset_unique;
+mod one_owner;
+mod read_committed_prefix;
+mod replay_equal;
+#[cfg(test)]
+mod tests;
+
+use crate::history::Event;
+
+/// A broken promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The invariant, as it is named in the field: `ACKED-DURABLE`.
+    pub invariant: &'static str,
+    /// The facts that contradict each other, in one line.
+    pub witness: String,
+}
+
+impl Violation {
+    pub fn new(invariant: &'static str, witness: String) -> Violation {
+        Violation { invariant, witness }
+    }
+}
+
+/// One invariant's judge.
+pub trait Checker {
+    /// Takes note of an event, and objects if it cannot be.
+    fn on_event(&mut self, event: &Event) -> Result<(), Violation>;
+
+    /// The run is over: objects if something that had to happen has not.
+    fn finish(&mut self) -> Result<(), Violation> {
+        Ok(())
+    }
+}
+
+/// A fresh judge for every invariant.
+pub fn all() -> Vec<Box<dyn Checker>> {
+    vec![
+        Box::new(no_silent_corruption::NoSilentCorruption::default()),
+        Box::new(no_cross_topic::NoCrossTopic::default()),
+        Box::new(acked_offset::AckedOffset::default()),
+        Box::new(idempotent::Idempotent::default()),
+        Box::new(offset_unique::OffsetUnique::default()),
+        Box::new(acked_durable::AckedDurable::default()),
+        Box::new(read_committed_prefix::ReadCommittedPrefix::default()),
+        Box::new(offset_order::OffsetOrder::default()),
+        Box::new(linear_read::LinearRead::default()),
+        Box::new(offset_range_truth::OffsetRangeTruth::default()),
+        Box::new(log_match::LogMatch::default()),
+        Box::new(group_offsets::GroupOffsets::default()),
+        Box::new(one_owner::OneOwner::default()),
+        Box::new(replay_equal::ReplayEqual),
+        Box::new(mem_ceiling::MemCeiling),
+        Box::new(budget_zero::BudgetZero),
+    ]
+}
+
+/// All judges together.
+pub struct Court {
+    checkers: Vec<Box<dyn Checker>>,
+    events: u64,
+}
+
+impl Default for Court {
+    fn default() -> Court {
+        Court { checkers: all(), events: 0 }
+    }
+}
+
+impl Court {
+    /// Shows the event to every judge; the first objection ends the run.
+    pub fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
+        self.events += 1;
+        self.checkers.iter_mut().try_for_each(|checker| checker.on_event(event))
+    }
+
+    pub fn finish(&mut self) -> Result<(), Violation> {
+        self.checkers.iter_mut().try_for_each(|checker| checker.finish())
+    }
+
+    /// Events judged so far.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+}

@@ -1,0 +1,69 @@
+//! OFFSET-UNIQUE: in one partition no offset is ever bound to two different committed contents, and the end of the
+//! committed log never falls.
+
+use super::{Checker, Violation};
+use crate::history::{Event, OperationId, Written};
+use std::collections::{BTreeMap, BTreeSet};
+use taffrail_record::{Offset, TopicPartition};
+
+/// Remembers what was ever read at each offset, and how far each log was ever seen to reach.
+#[derive(Default)]
+pub struct OffsetUnique {
+    polls: BTreeMap<OperationId, TopicPartition>,
+    contents: BTreeMap<(TopicPartition, Offset), Written>,
+    end: BTreeMap<TopicPartition, Offset>,
+    deleted: BTreeSet<TopicPartition>,
+}
+
+impl OffsetUnique {
+    fn on_records(&mut self, partition: TopicPartition, records: &[(Offset, Written)]) -> Result<(), Violation> {
+        for (offset, record) in records {
+            if let Some(before) = self.contents.insert((partition, *offset), *record)
+                && before != *record
+            {
+                let witness = format!("{partition:?} offset {offset} held record {} and later record {}", before.id, record.id);
+                return Err(Violation::new("OFFSET-UNIQUE", witness));
+            }
+            let end = self.end.entry(partition).or_default();
+            *end = (*end).max(offset + 1);
+        }
+        Ok(())
+    }
+
+    fn on_end(&mut self, partition: TopicPartition, now: Offset) -> Result<(), Violation> {
+        let end = self.end.entry(partition).or_default();
+        if now < *end && !self.deleted.contains(&partition) {
+            let witness = format!("{partition:?} ends at {now}, and was committed up to {end} before");
+            return Err(Violation::new("OFFSET-UNIQUE", witness));
+        }
+        *end = (*end).max(now);
+        Ok(())
+    }
+}
+
+impl Checker for OffsetUnique {
+    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
+        match event {
+            Event::PollStarted { operation, partition, .. } => {
+                self.polls.insert(*operation, *partition);
+            }
+            Event::PollAcked { operation, records, .. } => {
+                let partition = self.polls.remove(operation).expect("a poll begins before it ends");
+                return self.on_records(partition, records);
+            }
+            Event::PollOutOfRange { operation } | Event::PollFailed { operation } => {
+                self.polls.remove(operation);
+            }
+            Event::DeleteStarted { partition } => {
+                self.deleted.insert(*partition);
+            }
+            Event::Exposed { partition, bounds, .. } => return self.on_end(*partition, bounds.high_watermark),
+            Event::ReadBack { partition, end, records, .. } => {
+                self.on_records(*partition, records)?;
+                return self.on_end(*partition, *end);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,19 @@
+//! STATE-EQUAL, OFFSET-REPLAY-EQ, PRODUCER-REPLAY-EQ: live state equals a replay of its log to the same position.
+
+use super::{Checker, Violation};
+use crate::history::Event;
+
+/// Nothing to remember: each event carries both digests.
+pub struct ReplayEqual;
+
+impl Checker for ReplayEqual {
+    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
+        match event {
+            Event::Digests { what, node, live, replayed } if live != replayed => {
+                let witness = format!("node {node}: live state has digest {live:016x}, its replay {replayed:016x}");
+                Err(Violation::new(what, witness))
+            }
+            _ => Ok(()),
+        }
+    }
+}
