@@ -86,6 +86,11 @@ impl Node {
         Node { process, data, extra, kafka: field("kafka="), admin: field("admin=") }
     }
 
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// `kill -9`, and a new start on the same directory and ports.
     pub fn kill_and_restart(self) -> Node {
         let (data, kafka, admin, extra) = (self.data.clone(), self.kafka.clone(), self.admin.clone(), self.extra.clone());

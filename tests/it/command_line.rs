@@ -1,0 +1,189 @@
+//! The command line as scripts rely on it: exit codes, one-line errors that say what would be right, and
+//! lines in and out byte for byte.
+
+use crate::node::{Node, Scratch, run, taffrail};
+use std::io::Write;
+use std::process::{Output, Stdio};
+
+/// The command must end with `code`, and say one line on stderr that contains each of `words`.
+fn assert_refused(output: &Output, code: i32, words: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+    assert_eq!(lines.len(), 1, "one line, not: {said}");
+    for word in words {
+        assert!(lines[0].contains(word), "no '{word}' in: {said}");
+    }
+}
+
+/// Feeds `input` to a command that reads lines.
+fn feed(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = taffrail(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut stdin = child.stdin.take().expect("stdin is a pipe");
+    stdin.write_all(input).expect("the command reads its input");
+    drop(stdin);
+    child.wait_with_output().expect("the command ends")
+}
+
+fn serve(data: &std::path::Path, more: &[&str]) -> Output {
+    let data = data.to_str().expect("a UTF-8 path");
+    let mut arguments = vec!["serve", "--data", data, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    arguments.extend(more);
+    run(&arguments)
+}
+
+#[test]
+fn a_wrong_option_names_the_right_one() {
+    let output = run(&["serve", "--lissten", "127.0.0.1:0"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--listen"));
+}
+
+#[test]
+fn an_unknown_configuration_key_names_the_nearest_known_one() {
+    let scratch = Scratch::new("unknown-key");
+    let output = serve(scratch.path(), &["--set", "num.partition=3"]);
+    assert_refused(&output, 2, &["num.partition", "num.partitions"]);
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_says_what_would_be_right() {
+    let scratch = Scratch::new("wrong-value");
+    let output = serve(scratch.path(), &["--set", "num.partitions=many"]);
+    assert_refused(&output, 2, &["num.partitions", "many"]);
+}
+
+#[test]
+fn a_listener_beyond_loopback_needs_to_be_called_insecure() {
+    let scratch = Scratch::new("beyond-loopback");
+    let data = scratch.path().to_str().expect("a UTF-8 path");
+    let output = run(&["serve", "--data", data, "--listen", "0.0.0.0:0", "--admin", "127.0.0.1:0"]);
+    assert_refused(&output, 2, &["0.0.0.0", "--insecure"]);
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let (one, two) = (Scratch::new("port-one"), Scratch::new("port-two"));
+    let node = Node::start(one.path());
+    let data = two.path().to_str().expect("a UTF-8 path");
+    let output = run(&["serve", "--data", data, "--listen", &node.kafka, "--admin", "127.0.0.1:0"]);
+    assert_refused(&output, 2, &[&node.kafka, "listen"]);
+}
+
+#[test]
+fn a_data_directory_in_use_is_not_touched() {
+    let scratch = Scratch::new("in-use");
+    let node = Node::start(scratch.path());
+    let output = serve(scratch.path(), &[]);
+    assert_refused(&output, 2, &[scratch.path().to_str().expect("a UTF-8 path")]);
+    assert!(node.stop().success());
+}
+
+#[test]
+fn a_directory_of_another_program_is_not_touched() {
+    let scratch = Scratch::new("foreign");
+    std::fs::write(scratch.path().join("meta.properties"), "version=1\ncluster.id=x\n").expect("written");
+    let output = serve(scratch.path(), &[]);
+    assert_refused(&output, 2, &[scratch.path().to_str().expect("a UTF-8 path")]);
+    let names: Vec<_> = std::fs::read_dir(scratch.path()).expect("listed").map(|e| e.expect("an entry").file_name()).collect();
+    assert_eq!(names, ["meta.properties"]);
+}
+
+#[test]
+fn a_data_directory_may_be_a_symbolic_link() {
+    let scratch = Scratch::new("link");
+    let (real, link) = (scratch.path().join("real"), scratch.path().join("link"));
+    std::fs::create_dir(&real).expect("made");
+    std::os::unix::fs::symlink(&real, &link).expect("linked");
+    assert!(Node::start(&link).stop().success());
+    assert!(real.join("taffrail.meta").exists());
+}
+
+#[test]
+fn lines_come_out_as_they_went_in() {
+    let scratch = Scratch::new("lines");
+    let node = Node::start(scratch.path());
+    let input = b"one\r\n\n\xff\xfe not text\nlast without newline";
+    let output = feed(&["produce", "lines", "--brokers", &node.kafka], input);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = run(&["consume", "lines", "--brokers", &node.kafka, "--exit-at-end"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.stdout, [&input[..], b"\n"].concat());
+    let output = run(&["consume", "lines", "--brokers", &node.kafka, "--from", "2", "--count", "1"]);
+    assert_eq!(output.stdout, b"\xff\xfe not text\n");
+    let output = run(&["consume", "lines", "--brokers", &node.kafka, "--from", "end", "--exit-at-end"]);
+    assert_eq!(output.stdout, b"");
+}
+
+#[test]
+fn unacknowledged_lines_are_counted() {
+    let scratch = Scratch::new("unacknowledged");
+    let node = Node::start(scratch.path());
+    let brokers = node.kafka.clone();
+    let output = feed(&["produce", "bad/name", "--brokers", &brokers], b"one\ntwo\nthree\n");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains('3'), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn topics_are_made_listed_altered_described_and_deleted() {
+    let scratch = Scratch::new("topics");
+    let node = Node::start(scratch.path());
+    let topic = |arguments: &[&str]| {
+        let mut all = vec!["topic"];
+        all.extend(arguments);
+        all.extend(["--brokers", &node.kafka]);
+        run(&all)
+    };
+    assert!(topic(&["create", "orders", "--partitions", "3", "--config", "retention.ms=1000000"]).status.success());
+    assert_refused(&topic(&["create", "orders"]), 1, &["orders"]);
+    let listed = topic(&["list", "--json"]);
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("\"orders\""));
+    let described = topic(&["describe", "orders", "--json"]);
+    let described = String::from_utf8_lossy(&described.stdout).into_owned();
+    assert!(described.contains("retention.ms") && described.contains("1000000"), "{described}");
+    assert!(topic(&["delete", "orders"]).status.success());
+    assert_refused(&topic(&["delete", "orders"]), 1, &["orders"]);
+    assert!(!String::from_utf8_lossy(&topic(&["list"]).stdout).contains("orders"));
+}
+
+#[test]
+fn a_stopped_data_directory_verifies_and_a_damaged_one_does_not() {
+    let scratch = Scratch::new("verify");
+    let node = Node::start(scratch.path());
+    assert!(feed(&["produce", "lines", "--brokers", &node.kafka], &b"a line of some length\n".repeat(5000)).status.success());
+    assert!(node.stop().success());
+    let data = scratch.path().to_str().expect("a UTF-8 path");
+    let verified = run(&["log", "verify", data]);
+    assert_eq!(verified.status.code(), Some(0), "{}", String::from_utf8_lossy(&verified.stderr));
+    let segment = largest_segment(scratch.path());
+    let mut bytes = std::fs::read(&segment).expect("the segment is readable");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&segment, bytes).expect("the segment is writable");
+    let damaged = run(&["log", "verify", data]);
+    assert_eq!(damaged.status.code(), Some(3), "{}", String::from_utf8_lossy(&damaged.stderr));
+    let said = String::from_utf8_lossy(&damaged.stderr).into_owned() + &String::from_utf8_lossy(&damaged.stdout);
+    assert!(said.contains(segment.file_name().expect("a name").to_str().expect("text")), "{said}");
+}
+
+fn largest_segment(data: &std::path::Path) -> std::path::PathBuf {
+    let mut found = Vec::new();
+    let mut directories = vec![data.to_path_buf()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).expect("listed") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "log") {
+                found.push((std::fs::metadata(&path).expect("metadata").len(), path));
+            }
+        }
+    }
+    found.into_iter().max().expect("a segment").1
+}

@@ -1,0 +1,115 @@
+//! Hostile bytes on the listener: the connection is closed or refused, the node stays up, and nobody else notices.
+
+use crate::node::{Node, Scratch, run};
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// Sends the bytes on a connection of their own, and answers what came back until the end of the stream.
+fn send(node: &Node, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(&node.kafka).expect("the node accepts");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+    match stream.write_all(bytes) {
+        Ok(()) => {}
+        Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => return Vec::new(),
+        Err(error) => panic!("written: {error}"),
+    }
+    stream.shutdown(std::net::Shutdown::Write).expect("half closed");
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Ok(_) => answer,
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => answer,
+        Err(error) => panic!("the node neither answers nor closes: {error}"),
+    }
+}
+
+fn frame(body: &[u8]) -> Vec<u8> {
+    [&(body.len() as u32).to_be_bytes()[..], body].concat()
+}
+
+/// A request header of version 1 and a body.
+fn request(key: i16, version: i16, body: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    bytes.extend(key.to_be_bytes());
+    bytes.extend(version.to_be_bytes());
+    bytes.extend(77_i32.to_be_bytes());
+    bytes.extend((-1_i16).to_be_bytes());
+    bytes.extend(body);
+    frame(&bytes)
+}
+
+fn resident_kib(node: &Node) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", node.id())).expect("the process lives");
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).expect("its size is known");
+    line.split_whitespace().nth(1).expect("a figure").parse().expect("a number")
+}
+
+fn assert_serves(node: &Node) {
+    let output = run(&["topic", "list", "--brokers", &node.kafka]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn what_is_no_kafka_frame_is_closed_at_once() {
+    let scratch = Scratch::new("no-frame");
+    let node = Node::start(scratch.path());
+    let tls_hello = [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc];
+    assert_eq!(send(&node, &tls_hello), b"");
+    assert_eq!(send(&node, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), b"");
+    assert_eq!(send(&node, &(-1_i32).to_be_bytes()), b"");
+    assert_eq!(send(&node, &i32::MAX.to_be_bytes()), b"");
+    assert_eq!(send(&node, &frame(b"")), b"");
+    assert_eq!(send(&node, &frame(b"abc")), b"");
+    assert_serves(&node);
+}
+
+#[test]
+fn an_unknown_version_of_api_versions_is_answered_with_what_there_is() {
+    let scratch = Scratch::new("versions");
+    let node = Node::start(scratch.path());
+    let answer = send(&node, &request(18, 99, b""));
+    assert!(answer.len() > 10, "{answer:?}");
+    assert_eq!(&answer[4..8], &77_i32.to_be_bytes());
+    assert_eq!(&answer[8..10], &35_i16.to_be_bytes(), "UNSUPPORTED_VERSION");
+    assert_eq!(send(&node, &request(0, 2, b"")), b"", "Produce v2 closes the connection");
+    assert_eq!(send(&node, &request(999, 0, b"")), b"");
+    assert_serves(&node);
+}
+
+#[test]
+fn lengths_that_promise_more_than_there_is_cost_no_memory() {
+    let scratch = Scratch::new("lengths");
+    let node = Node::start(scratch.path());
+    let before = resident_kib(&node);
+    for key in 0..70_i16 {
+        for version in 0..19_i16 {
+            // An array or string of two billion elements in the first place where one may stand.
+            let mut body = vec![0x7f, 0xff, 0xff, 0xff];
+            body.extend([0xff; 12]);
+            send(&node, &request(key, version, &body));
+        }
+    }
+    let grown = resident_kib(&node).saturating_sub(before);
+    assert!(grown < 64 * 1024, "the node grew by {grown} KiB");
+    assert_serves(&node);
+}
+
+#[test]
+fn random_frames_close_connections_and_nothing_else() {
+    let scratch = Scratch::new("random");
+    let node = Node::start(scratch.path());
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for _ in 0..3000 {
+        let length = (random() % 200) as usize;
+        let body: Vec<u8> = (0..length).map(|_| random() as u8).collect();
+        send(&node, &request((random() % 50) as i16, (random() % 14) as i16, &body));
+    }
+    assert_serves(&node);
+    assert!(node.stop().success());
+}
