@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! What breaks nodes, links and clocks while a workload runs, and heals them afterwards.
 //!
 //! Simulated time is cut into ticks; in each tick every kind of fault has one draw per node, of a stream of its
@@ -231,3 +232,130 @@ impl Chaos {
         (base + self.draw(base)).min(most)
     }
 }
+=======
+//! The fault driver: breaks processes, links and clocks, tick by tick, at the rates of the seed, and heals them again.
+//!
+//! Faults of single disk and network operations strike by themselves; what is here needs somebody to do it. Every choice is a
+//! keyed decision of its own kind, so that leaving one kind out moves no other.
+
+use crate::cluster::Broker;
+use crate::fault::{FaultKind, Rates};
+use crate::node::{Death, NodeId, Trap};
+use crate::world::World;
+use std::time::Duration;
+
+/// Between two looks at the dice.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Breaks things for so long.
+pub async fn rage(world: &World, broker: &Broker, clients: &[NodeId], duration: Duration) {
+    let end = world.elapsed() + duration;
+    while world.elapsed() < end {
+        world.sleep(TICK).await;
+        strike_process(world, broker);
+        strike_links(world, broker, clients);
+        strike_clocks(world, broker);
+        broker.restart_if_failed();
+    }
+}
+
+/// Whether this kind strikes at this tick.
+fn strikes(world: &World, kind: FaultKind) -> bool {
+    let rate = world.faults().rate(kind);
+    rate != 0 && world.decisions().chance(world.decisions().stream(&format!("chaos/{}", kind.name())), rate)
+}
+
+/// A drawn number of milliseconds for this kind.
+fn millis(world: &World, kind: FaultKind, least: u64, most: u64) -> u64 {
+    let stream = world.decisions().stream(&format!("chaos/{}/ms", kind.name()));
+    world.decisions().between(stream, least, most)
+}
+
+fn done(world: &World, node: NodeId, kind: FaultKind, what: u64) {
+    world.fault(node, kind, what);
+    world.faults().count_met(kind);
+}
+
+fn strike_process(world: &World, broker: &Broker) {
+    let decisions = world.decisions();
+    let traps = decisions.stream("chaos/trap");
+    for (kind, death) in [(FaultKind::NodeKill, Death::Kill), (FaultKind::NodePowerCut, Death::PowerCut)] {
+        if !world.is_running(broker.node) || !strikes(world, kind) {
+            continue;
+        }
+        done(world, broker.node, kind, 0);
+        // At this instant, or in the middle of whatever it will be doing.
+        match decisions.below(traps, 3) {
+            0 => broker.strike(death),
+            1 => world.set_trap(broker.node, Trap::Polls(1 + decisions.below(traps, 400)), death),
+            _ => world.set_trap(broker.node, Trap::DiskOperations(1 + decisions.below(traps, 60)), death),
+        }
+    }
+    if world.is_running(broker.node) && !broker.is_serving() && strikes(world, FaultKind::NodeKillInRecovery) {
+        done(world, broker.node, FaultKind::NodeKillInRecovery, 0);
+        let death = if decisions.below(traps, 2) == 0 { Death::Kill } else { Death::PowerCut };
+        world.set_trap(broker.node, Trap::DiskOperations(1 + decisions.below(traps, 30)), death);
+    }
+    if world.is_running(broker.node) && strikes(world, FaultKind::NodePause) {
+        done(world, broker.node, FaultKind::NodePause, 0);
+        let length = millis(world, FaultKind::NodePause, 10, 20_000);
+        let (world, node) = (world.clone(), broker.node);
+        world.pause(node);
+        world.clone().spawn_harness(async move {
+            world.sleep(Duration::from_millis(length)).await;
+            world.resume(node);
+        });
+    }
+}
+
+fn strike_links(world: &World, broker: &Broker, clients: &[NodeId]) {
+    if clients.is_empty() || !strikes(world, FaultKind::NetCut) {
+        return;
+    }
+    let decisions = world.decisions();
+    let stream = decisions.stream("chaos/net-cut/which");
+    let client = clients[decisions.below(stream, clients.len() as u64) as usize];
+    let (from, to) = if decisions.below(stream, 2) == 0 { (client, broker.node) } else { (broker.node, client) };
+    let length = millis(world, FaultKind::NetCut, 10, 8_000);
+    world.cut(from, to);
+    let world = world.clone();
+    world.clone().spawn_harness(async move {
+        world.sleep(Duration::from_millis(length)).await;
+        world.join(from, to);
+    });
+}
+
+fn strike_clocks(world: &World, broker: &Broker) {
+    if strikes(world, FaultKind::ClockStep) {
+        done(world, broker.node, FaultKind::ClockStep, 0);
+        let stream = world.decisions().stream("chaos/clock-step/which");
+        // A second, an hour, a month, ten years; either way.
+        let size = [1_000, 3_600_000, 2_592_000_000, 315_360_000_000][world.decisions().below(stream, 4) as usize];
+        let forth = world.decisions().below(stream, 2) == 0;
+        world.step_clock(broker.node, if forth { size } else { -size });
+    }
+    if strikes(world, FaultKind::ClockFreeze) {
+        done(world, broker.node, FaultKind::ClockFreeze, 0);
+        let length = millis(world, FaultKind::ClockFreeze, 10, 5_000);
+        let (world, node) = (world.clone(), broker.node);
+        world.freeze_clock(node, true);
+        world.clone().spawn_harness(async move {
+            world.sleep(Duration::from_millis(length)).await;
+            world.freeze_clock(node, false);
+        });
+    }
+}
+
+/// Ends everything that was broken; what was lost stays lost.
+pub fn heal(world: &World, broker: &Broker, clients: &[NodeId]) {
+    world.faults().set_rates(Rates::none());
+    world.clear_trap(broker.node);
+    world.resume(broker.node);
+    world.freeze_clock(broker.node, false);
+    for client in clients {
+        world.join(*client, broker.node);
+        world.join(broker.node, *client);
+    }
+    broker.restart_if_failed();
+}
+>>>>>>> c23cbbe (Give one broker a life in the simulator, from warm-up to a full account)

@@ -1,0 +1,158 @@
+//! Clients of a simulated cluster: what they do, and what they tell the judges of it.
+//!
+//! Every client is a process on a node of its own and uses the product's own client. A [`Stage`] is what they share: the
+//! world, the judges, numbers that are unique in the run, and the phase that the run is in. Clients end by themselves when
+//! the phase tells them to, so that the world can be asked for progress and for quiet.
+
+pub mod commits;
+pub mod group;
+pub mod producer;
+pub mod read_back;
+pub mod reader;
+pub mod value;
+
+use crate::checker::Court;
+use crate::decision::Stream;
+use crate::history::{Event, OperationId};
+use crate::world::World;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use taffrail_client::TopicPartitionName;
+use taffrail_record::{TopicId, TopicPartition};
+
+/// What clients do at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Everybody works.
+    Work,
+    /// Producers take nothing new and wait for what is on its way; readers go on.
+    Drain,
+    /// Everybody ends.
+    Quiet,
+}
+
+/// How often something was done, by name.
+pub type Tally = BTreeMap<&'static str, u64>;
+
+/// A topic of the workload.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    pub name: String,
+    pub partitions: i32,
+    /// Records may go by retention.
+    pub retained: bool,
+}
+
+/// What all clients of a run share.
+pub struct Stage {
+    pub world: World,
+    /// `HOST:PORT` of the broker.
+    pub broker: String,
+    pub topics: Vec<Topic>,
+    pub phase: Cell<Phase>,
+    /// Clients that have not ended yet.
+    pub busy: Cell<u32>,
+    /// Records given to producers whose fate is not known yet.
+    pub unsettled: Cell<u64>,
+    pub tally: RefCell<Tally>,
+    court: RefCell<Court>,
+    operations: Cell<OperationId>,
+    records: Cell<u64>,
+}
+
+impl Stage {
+    pub fn new(world: &World, broker: String, topics: Vec<Topic>) -> Rc<Stage> {
+        Rc::new(Stage {
+            world: world.clone(),
+            broker,
+            topics,
+            phase: Cell::new(Phase::Work),
+            busy: Cell::new(0),
+            unsettled: Cell::new(0),
+            tally: RefCell::default(),
+            court: RefCell::default(),
+            operations: Cell::new(0),
+            records: Cell::new(0),
+        })
+    }
+
+    /// Shows the judges what happened; an objection ends the run.
+    pub fn tell(&self, event: Event) {
+        let verdict = self.court.borrow_mut().on_event(&event);
+        if let Err(violation) = verdict {
+            self.world.fail(violation.invariant, violation.witness);
+        }
+    }
+
+    /// Asks the judges for what should have happened and has not.
+    pub fn conclude(&self) {
+        let verdict = self.court.borrow_mut().finish();
+        if let Err(violation) = verdict {
+            self.world.fail(violation.invariant, violation.witness);
+        }
+    }
+
+    /// Operations and observations judged so far.
+    pub fn judged(&self) -> u64 {
+        self.court.borrow().events()
+    }
+
+    /// A number for an operation.
+    pub fn next_operation(&self) -> OperationId {
+        let number = self.operations.get();
+        self.operations.set(number + 1);
+        number
+    }
+
+    /// A number for a record.
+    pub fn next_record(&self) -> u64 {
+        let number = self.records.get();
+        self.records.set(number + 1);
+        number
+    }
+
+    pub fn count(&self, what: &'static str) {
+        *self.tally.borrow_mut().entry(what).or_default() += 1;
+    }
+
+    /// A partition, as judges name it. The workload never gives a name to a second topic, so names serve as identities.
+    pub fn identity(&self, name: &TopicPartitionName) -> TopicPartition {
+        let mut topic = [0; 16];
+        for (byte, from) in topic.iter_mut().zip(name.topic.bytes()) {
+            *byte = from;
+        }
+        TopicPartition { topic: TopicId(topic), partition: name.partition }
+    }
+
+    /// Every partition of the workload.
+    pub fn partitions(&self) -> Vec<TopicPartitionName> {
+        let of_topic = |topic: &Topic| {
+            let name = topic.name.clone();
+            (0..topic.partitions).map(move |partition| TopicPartitionName::new(name.clone(), partition))
+        };
+        self.topics.iter().flat_map(of_topic).collect()
+    }
+
+    pub fn pick_partition(&self, stream: Stream) -> TopicPartitionName {
+        let all = self.partitions();
+        let index = self.world.decisions().below(stream, all.len() as u64);
+        all[index as usize].clone()
+    }
+}
+
+/// A client's presence: counted from its making to its end.
+pub struct Presence(Rc<Stage>);
+
+impl Presence {
+    pub fn new(stage: &Rc<Stage>) -> Presence {
+        stage.busy.set(stage.busy.get() + 1);
+        Presence(stage.clone())
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.0.busy.set(self.0.busy.get() - 1);
+    }
+}

@@ -1,0 +1,183 @@
+//! A producer: records to drawn partitions, every acknowledgement told.
+
+use super::{Phase, Presence, Stage, value};
+use crate::env::SimEnv;
+use crate::history::{ClientId, Event, OperationId};
+use futures_util::future::{Either, select};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::time::Duration;
+use taffrail_client::{
+    Acks, Acked, Client, ClientOptions, Codec, Producer, ProducerOptions, SendError, TopicPartitionName,
+};
+use taffrail_env::{Clock, Spawn};
+
+const CODECS: [Codec; 5] = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
+/// The wall clock of records, which does not follow any node's: 2023-11-14.
+const EPOCH_MS: i64 = 1_700_000_000_000;
+/// Between two records, in microseconds.
+const GAPS: [u64; 4] = [300, 2_000, 10_000, 80_000];
+
+/// How this producer behaves, drawn once.
+struct Habits {
+    options: ProducerOptions,
+    gap_us: u64,
+    record_bytes_max: u64,
+}
+
+fn draw(stage: &Stage, id: ClientId) -> Habits {
+    let decisions = stage.world.decisions();
+    let stream = decisions.stream(&format!("producer-{id}/habits"));
+    let pick = |n: usize| decisions.below(stream, n as u64) as usize;
+    let options = ProducerOptions {
+        acks: Acks::All,
+        idempotence: pick(8) != 0,
+        codec: CODECS[pick(CODECS.len())],
+        linger: Duration::from_millis([0, 1, 5, 50][pick(4)]),
+        batch_bytes: [200, 1000, 4000, 16_000][pick(4)],
+        block_max: Duration::from_secs(10),
+        delivery_timeout: Duration::from_secs([20, 60, 120][pick(3)]),
+        ..ProducerOptions::default()
+    };
+    Habits { options, gap_us: GAPS[pick(GAPS.len())], record_bytes_max: [0, 40, 400, 3000][pick(4)] }
+}
+
+/// Runs until the stage is quiet and the fate of every record is known.
+pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
+    let _presence = Presence::new(&stage);
+    let habits = draw(&stage, id);
+    let idempotent = habits.options.idempotence;
+    let client = Client::new(&env, &[stage.broker.clone()], ClientOptions { client_id: format!("producer-{id}"), ..ClientOptions::default() });
+    let producer = Producer::new(&client, habits.options.clone());
+    let decisions = stage.world.decisions();
+    let (choice, gap) = (decisions.stream(&format!("producer-{id}/partition")), decisions.stream(&format!("producer-{id}/gap")));
+    while stage.phase.get() == Phase::Work {
+        let partition = stage.pick_partition(choice);
+        let pause = decisions.below(gap, 2 * habits.gap_us);
+        send(&env, &stage, &producer, id, idempotent, &partition, habits.record_bytes_max).await;
+        env.sleep(Duration::from_micros(pause)).await;
+    }
+    producer.flush().await;
+}
+
+/// Hands one record over, and leaves a task behind that tells its fate.
+async fn send(
+    env: &SimEnv,
+    stage: &Rc<Stage>,
+    producer: &Producer<SimEnv>,
+    client: ClientId,
+    idempotent: bool,
+    partition: &TopicPartitionName,
+    bytes_max: u64,
+) {
+    let number = stage.next_record();
+    let timestamp = EPOCH_MS + stage.world.elapsed().as_millis() as i64;
+    let record = value::record(number, timestamp, bytes_max);
+    let operation = stage.next_operation();
+    stage.tell(Event::SendStarted {
+        operation,
+        client,
+        partition: stage.identity(partition),
+        record: value::as_written(number, &record),
+        idempotent,
+    });
+    let settled = Unsettled::new(stage, operation);
+    match producer.send(&partition.topic, Some(partition.partition), record).await {
+        Ok(delivery) => env.spawn(async move { settled.tell(delivery.await) }),
+        Err(error) => settled.tell(Err(error)),
+    }
+}
+
+/// A record whose fate is not known yet. If its client dies, nobody will ever know.
+struct Unsettled {
+    stage: Rc<Stage>,
+    operation: OperationId,
+    told: bool,
+}
+
+impl Unsettled {
+    fn new(stage: &Rc<Stage>, operation: OperationId) -> Unsettled {
+        stage.unsettled.set(stage.unsettled.get() + 1);
+        Unsettled { stage: stage.clone(), operation, told: false }
+    }
+
+    fn tell(mut self, fate: Result<Acked, SendError>) {
+        self.told = true;
+        let operation = self.operation;
+        match fate {
+            Ok(acked) if acked.offset >= 0 => {
+                self.stage.count("acked");
+                self.stage.tell(Event::SendAcked { operation, offset: acked.offset });
+            }
+            // Written for sure, but so long ago that its place is forgotten.
+            Ok(_) => {
+                self.stage.count("acked-without-offset");
+                self.stage.tell(Event::SendUnknown { operation });
+            }
+            Err(error) if error.may_be_written() => {
+                self.stage.count("send-unknown");
+                self.stage.tell(Event::SendUnknown { operation });
+            }
+            Err(_) => {
+                self.stage.count("send-failed");
+                self.stage.tell(Event::SendFailed { operation });
+            }
+        }
+    }
+}
+
+impl Drop for Unsettled {
+    fn drop(&mut self) {
+        self.stage.unsettled.set(self.stage.unsettled.get() - 1);
+        if !self.told {
+            self.stage.tell(Event::SendUnknown { operation: self.operation });
+        }
+    }
+}
+
+/// Sends one record to each partition and waits for all of them, at most `patience`. Answers those that were not acknowledged.
+pub async fn probe(env: SimEnv, stage: Rc<Stage>, id: ClientId, patience: Duration) -> Vec<(TopicPartitionName, String)> {
+    let client = Client::new(&env, &[stage.broker.clone()], ClientOptions::default());
+    let producer = Producer::new(&client, ProducerOptions { delivery_timeout: patience, block_max: patience, ..ProducerOptions::default() });
+    let partitions = stage.partitions();
+    let sends = partitions.iter().map(|partition| probe_one(&stage, &producer, id, partition));
+    let mut sends: FuturesUnordered<_> = sends.collect();
+    let mut left: Vec<(TopicPartitionName, String)> = Vec::new();
+    let mut deadline = pin!(env.sleep(patience + Duration::from_secs(1)));
+    loop {
+        let next: Pin<&mut dyn Future<Output = _>> = pin!(sends.next());
+        match select(next, deadline.as_mut()).await {
+            Either::Left((Some((_, Ok(()))), _)) => {}
+            Either::Left((Some((partition, Err(why))), _)) => left.push((partition, why)),
+            Either::Left((None, _)) => return left,
+            Either::Right(_) => {
+                left.push((TopicPartitionName::new("", -1), "no answer at all".to_owned()));
+                return left;
+            }
+        }
+    }
+}
+
+async fn probe_one(
+    stage: &Rc<Stage>,
+    producer: &Producer<SimEnv>,
+    client: ClientId,
+    partition: &TopicPartitionName,
+) -> (TopicPartitionName, Result<(), String>) {
+    let number = stage.next_record();
+    let timestamp = EPOCH_MS + stage.world.elapsed().as_millis() as i64;
+    let record = value::record(number, timestamp, 50);
+    let operation = stage.next_operation();
+    let (identity, written) = (stage.identity(partition), value::as_written(number, &record));
+    stage.tell(Event::SendStarted { operation, client, partition: identity, record: written, idempotent: true });
+    let settled = Unsettled::new(stage, operation);
+    let fate = match producer.send(&partition.topic, Some(partition.partition), record).await {
+        Ok(delivery) => delivery.await,
+        Err(error) => Err(error),
+    };
+    let answer = fate.as_ref().map(|_| ()).map_err(ToString::to_string);
+    settled.tell(fate);
+    (partition.clone(), answer)
+}

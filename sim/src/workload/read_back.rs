@@ -1,0 +1,67 @@
+//! Reading everything back: each partition from its start to its end, by a client that has seen nothing before.
+
+use super::{Stage, value};
+use crate::env::SimEnv;
+use crate::history::{Event, Written};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+use taffrail_client::consumer::StartAt;
+use taffrail_client::offsets::OffsetSpec;
+use taffrail_client::{Client, ClientError, ClientOptions, ConsumeError, Consumer, ConsumerOptions, OffsetReset, TopicPartitionName};
+use taffrail_env::{Clock, Instant};
+
+/// Reads all partitions back within `patience`. What could not be read whole is told as refused, with the reason in the answer.
+pub async fn run(env: SimEnv, stage: Rc<Stage>, round: u32, patience: Duration) -> Vec<(TopicPartitionName, String)> {
+    let client = Client::new(&env, &[stage.broker.clone()], ClientOptions::default());
+    let until = env.now() + patience;
+    let mut refused = Vec::new();
+    for partition in stage.partitions() {
+        let identity = stage.identity(&partition);
+        match read(&client, &partition, until).await {
+            Ok((start, end, records)) => {
+                stage.count("read-back");
+                if stage.topics.iter().any(|topic| topic.retained && topic.name == partition.topic) {
+                    stage.tell(Event::StartMoved { partition: identity, start });
+                }
+                stage.tell(Event::ReadBack { round, partition: identity, start, end, records });
+            }
+            Err(why) => {
+                stage.tell(Event::ReadBackRefused { round, partition: identity });
+                refused.push((partition, why));
+            }
+        }
+    }
+    refused
+}
+
+type Whole = (i64, i64, Vec<(i64, Written)>);
+
+async fn read(client: &Client<SimEnv>, partition: &TopicPartitionName, until: Instant) -> Result<Whole, String> {
+    let start = place(client, partition, OffsetSpec::Earliest, until).await?;
+    let end = place(client, partition, OffsetSpec::Latest, until).await?;
+    let options = ConsumerOptions { offset_reset: OffsetReset::Error, ..ConsumerOptions::default() };
+    let consumer = Consumer::new(client, options);
+    consumer.assign(&[(partition.clone(), StartAt::Offset(start))]);
+    let mut records = Vec::new();
+    let mut last_error = String::new();
+    while consumer.position(partition).unwrap_or(start) < end {
+        if client.env().now() >= until {
+            let position = consumer.position(partition).unwrap_or(start);
+            return Err(format!("stuck at {position} of {start}..{end}: {last_error}"));
+        }
+        match consumer.poll(Duration::from_secs(1)).await {
+            Ok(read) => records.extend(read.iter().map(|record| (record.offset, value::as_read(record)))),
+            Err(error @ (ConsumeError::OutOfRange { .. } | ConsumeError::Corrupt { .. })) => return Err(error.to_string()),
+            Err(error) => last_error = error.to_string(),
+        }
+    }
+    records.retain(|(offset, _)| *offset < end);
+    Ok((start, end, records))
+}
+
+async fn place(client: &Client<SimEnv>, partition: &TopicPartitionName, spec: OffsetSpec, until: Instant) -> Result<i64, String> {
+    let wanted = BTreeMap::from([(partition.clone(), spec)]);
+    let found = client.list_offsets(&wanted, until).await.map_err(|error: ClientError| error.to_string())?;
+    found.get(partition).and_then(|found| found.offset).ok_or_else(|| "no offset answered".to_owned())
+}
