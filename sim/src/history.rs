@@ -39,63 +39,160 @@ pub struct Bounds {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A producer was given a record to send. `idempotent` producers promise order and no duplicates.
-    SendStarted { operation: OperationId, client: ClientId, partition: TopicPartition, record: Written, idempotent: bool },
+    SendStarted {
+        operation: OperationId,
+        client: ClientId,
+        partition: TopicPartition,
+        record: Written,
+        idempotent: bool,
+    },
     /// Acknowledged by all that had to, at this offset.
-    SendAcked { operation: OperationId, offset: Offset },
+    SendAcked {
+        operation: OperationId,
+        offset: Offset,
+    },
     /// Refused; certainly not in the log.
-    SendFailed { operation: OperationId },
+    SendFailed {
+        operation: OperationId,
+    },
     /// Given up; it may be in the log.
-    SendUnknown { operation: OperationId },
+    SendUnknown {
+        operation: OperationId,
+    },
 
     /// A consumer asked for records from `position`.
-    PollStarted { operation: OperationId, client: ClientId, partition: TopicPartition, position: Offset },
+    PollStarted {
+        operation: OperationId,
+        client: ClientId,
+        partition: TopicPartition,
+        position: Offset,
+    },
     /// What it got, in the order in which it came; the high watermark that the answer named.
-    PollAcked { operation: OperationId, records: Vec<(Offset, Written)>, high_watermark: Offset },
+    PollAcked {
+        operation: OperationId,
+        records: Vec<(Offset, Written)>,
+        high_watermark: Offset,
+    },
     /// It was told that `position` lies outside of the log.
-    PollOutOfRange { operation: OperationId },
+    PollOutOfRange {
+        operation: OperationId,
+    },
     /// It got a retriable error, or nothing in time.
-    PollFailed { operation: OperationId },
+    PollFailed {
+        operation: OperationId,
+    },
 
     /// A client asked where the partition ends.
-    EndStarted { operation: OperationId, client: ClientId, partition: TopicPartition },
-    EndAcked { operation: OperationId, end: Offset },
+    EndStarted {
+        operation: OperationId,
+        client: ClientId,
+        partition: TopicPartition,
+    },
+    EndAcked {
+        operation: OperationId,
+        end: Offset,
+    },
 
     /// A group's offset is committed. `generation` is -1 for a commit without membership.
-    CommitStarted { operation: OperationId, group: u32, partition: TopicPartition, offset: Offset, generation: i32 },
-    CommitAcked { operation: OperationId },
-    CommitFailed { operation: OperationId },
+    CommitStarted {
+        operation: OperationId,
+        group: u32,
+        partition: TopicPartition,
+        offset: Offset,
+        generation: i32,
+    },
+    CommitAcked {
+        operation: OperationId,
+    },
+    CommitFailed {
+        operation: OperationId,
+    },
     /// A group's committed offset is asked for.
-    CommittedStarted { operation: OperationId, group: u32, partition: TopicPartition },
-    CommittedAcked { operation: OperationId, offset: Option<Offset> },
+    CommittedStarted {
+        operation: OperationId,
+        group: u32,
+        partition: TopicPartition,
+    },
+    CommittedAcked {
+        operation: OperationId,
+        offset: Option<Offset>,
+    },
 
     /// A member took over partitions, at this generation of its group.
-    Assigned { group: u32, member: ClientId, generation: i32, partitions: Vec<TopicPartition> },
+    Assigned {
+        group: u32,
+        member: ClientId,
+        generation: i32,
+        partitions: Vec<TopicPartition>,
+    },
     /// A member gave up all that it owned, or died.
-    Revoked { group: u32, member: ClientId },
+    Revoked {
+        group: u32,
+        member: ClientId,
+    },
 
     /// A topic's deletion was asked for: from here on its partitions may be gone.
-    DeleteStarted { partition: TopicPartition },
+    DeleteStarted {
+        partition: TopicPartition,
+    },
     /// Retention or an operator moved the start of the log on purpose.
-    StartMoved { partition: TopicPartition, start: Offset },
+    StartMoved {
+        partition: TopicPartition,
+        start: Offset,
+    },
 
     /// What a live node exposes of a partition at this instant.
-    Exposed { node: u32, incarnation: u32, partition: TopicPartition, bounds: Bounds },
+    Exposed {
+        node: u32,
+        incarnation: u32,
+        partition: TopicPartition,
+        bounds: Bounds,
+    },
     /// A node has recovered and serves; whether it was stopped cleanly before.
-    NodeUp { node: u32, incarnation: u32, clean: bool },
+    NodeUp {
+        node: u32,
+        incarnation: u32,
+        clean: bool,
+    },
     /// A node is dead: killed, cut from power or stopped.
-    NodeDown { node: u32 },
+    NodeDown {
+        node: u32,
+    },
     /// A broken disk may have damaged data: errors may be answered where records were, but nothing false.
-    DamageAllowed { node: u32 },
+    DamageAllowed {
+        node: u32,
+    },
 
     /// The whole committed log of a partition, as read back at the end or after a restart.
-    ReadBack { round: u32, partition: TopicPartition, start: Offset, end: Offset, records: Vec<(Offset, Written)> },
+    ReadBack {
+        round: u32,
+        partition: TopicPartition,
+        start: Offset,
+        end: Offset,
+        records: Vec<(Offset, Written)>,
+    },
     /// The same partition could not be read back whole, and an error said so.
-    ReadBackRefused { round: u32, partition: TopicPartition },
+    ReadBackRefused {
+        round: u32,
+        partition: TopicPartition,
+    },
 
     /// Digests of one piece of state, computed in two ways that must agree.
-    Digests { what: &'static str, node: u32, live: u64, replayed: u64 },
+    Digests {
+        what: &'static str,
+        node: u32,
+        live: u64,
+        replayed: u64,
+    },
     /// Memory in use by a node, and what it may use, in bytes.
-    Memory { node: u32, used: u64, budget: u64 },
+    Memory {
+        node: u32,
+        used: u64,
+        budget: u64,
+    },
     /// Reservations still held by a node while nobody asks anything of it.
-    IdleReservations { node: u32, bytes: u64 },
+    IdleReservations {
+        node: u32,
+        bytes: u64,
+    },
 }

@@ -122,14 +122,18 @@ impl Stage {
         for (byte, from) in topic.iter_mut().zip(name.topic.bytes()) {
             *byte = from;
         }
-        TopicPartition { topic: TopicId(topic), partition: name.partition }
+        TopicPartition {
+            topic: TopicId(topic),
+            partition: name.partition,
+        }
     }
 
     /// Every partition of the workload.
     pub fn partitions(&self) -> Vec<TopicPartitionName> {
         let of_topic = |topic: &Topic| {
             let name = topic.name.clone();
-            (0..topic.partitions).map(move |partition| TopicPartitionName::new(name.clone(), partition))
+            (0..topic.partitions)
+                .map(move |partition| TopicPartitionName::new(name.clone(), partition))
         };
         self.topics.iter().flat_map(of_topic).collect()
     }

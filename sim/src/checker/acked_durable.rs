@@ -28,13 +28,20 @@ impl AckedDurable {
         if self.deleted.contains(&partition) {
             return Ok(());
         }
-        let Some(acked) = self.acked.get(&partition) else { return Ok(()) };
+        let Some(acked) = self.acked.get(&partition) else {
+            return Ok(());
+        };
         let lost = |witness: String| Err(Violation::new("ACKED-DURABLE", witness));
         let allowed = self.start.get(&partition).copied().unwrap_or(0);
         if start > allowed {
-            return lost(format!("{partition:?} starts at {start}; nothing moved its start past {allowed}"));
+            return lost(format!(
+                "{partition:?} starts at {start}; nothing moved its start past {allowed}"
+            ));
         }
-        let present: BTreeMap<Offset, u64> = records.iter().map(|(offset, record)| (*offset, record.id)).collect();
+        let present: BTreeMap<Offset, u64> = records
+            .iter()
+            .map(|(offset, record)| (*offset, record.id))
+            .collect();
         for (offset, id) in acked.range(start..) {
             if !present.contains_key(offset) {
                 return lost(format!(
@@ -49,11 +56,19 @@ impl AckedDurable {
 impl Checker for AckedDurable {
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
-            Event::SendStarted { operation, partition, record, .. } => {
+            Event::SendStarted {
+                operation,
+                partition,
+                record,
+                ..
+            } => {
                 self.sends.insert(*operation, (*partition, record.id));
             }
             Event::SendAcked { operation, offset } => {
-                let (partition, id) = self.sends.remove(operation).expect("a send begins before it ends");
+                let (partition, id) = self
+                    .sends
+                    .remove(operation)
+                    .expect("a send begins before it ends");
                 self.acked.entry(partition).or_default().insert(*offset, id);
             }
             Event::SendFailed { operation } | Event::SendUnknown { operation } => {
@@ -67,10 +82,18 @@ impl Checker for AckedDurable {
                 self.deleted.insert(*partition);
             }
             Event::DamageAllowed { .. } => self.damaged = true,
-            Event::ReadBack { partition, start, end, records, .. } => {
+            Event::ReadBack {
+                partition,
+                start,
+                end,
+                records,
+                ..
+            } => {
                 return self.on_read_back(*partition, *start, *end, records);
             }
-            Event::ReadBackRefused { partition, .. } if !self.damaged && !self.deleted.contains(partition) => {
+            Event::ReadBackRefused { partition, .. }
+                if !self.damaged && !self.deleted.contains(partition) =>
+            {
                 let witness = format!("{partition:?} cannot be read back, and no disk was damaged");
                 return Err(Violation::new("ACKED-DURABLE", witness));
             }

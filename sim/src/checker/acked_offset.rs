@@ -18,27 +18,43 @@ pub struct AckedOffset {
 
 impl AckedOffset {
     fn on_acked(&mut self, operation: OperationId, offset: Offset) -> Result<(), Violation> {
-        let (partition, id) = self.sends.remove(&operation).expect("a send begins before it ends");
+        let (partition, id) = self
+            .sends
+            .remove(&operation)
+            .expect("a send begins before it ends");
         let place = (partition, offset);
         if let Some(other) = self.at.insert(place, id) {
-            let witness = format!("records {other} and {id} were both acknowledged at {partition:?} offset {offset}");
+            let witness = format!(
+                "records {other} and {id} were both acknowledged at {partition:?} offset {offset}"
+            );
             return Err(Violation::new("ACKED-OFFSET", witness));
         }
         self.compare(place, id, self.seen_at.get(&place).copied())
     }
 
-    fn compare(&self, place: (TopicPartition, Offset), acked: u64, seen: Option<u64>) -> Result<(), Violation> {
+    fn compare(
+        &self,
+        place: (TopicPartition, Offset),
+        acked: u64,
+        seen: Option<u64>,
+    ) -> Result<(), Violation> {
         match seen {
             Some(seen) if seen != acked => {
                 let (partition, offset) = place;
-                let witness = format!("{partition:?} offset {offset} was acknowledged for record {acked} and holds record {seen}");
+                let witness = format!(
+                    "{partition:?} offset {offset} was acknowledged for record {acked} and holds record {seen}"
+                );
                 Err(Violation::new("ACKED-OFFSET", witness))
             }
             _ => Ok(()),
         }
     }
 
-    fn on_records(&mut self, partition: TopicPartition, records: &[(Offset, Written)]) -> Result<(), Violation> {
+    fn on_records(
+        &mut self,
+        partition: TopicPartition,
+        records: &[(Offset, Written)],
+    ) -> Result<(), Violation> {
         for (offset, record) in records {
             let place = (partition, *offset);
             self.seen_at.insert(place, record.id);
@@ -53,24 +69,40 @@ impl AckedOffset {
 impl Checker for AckedOffset {
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
-            Event::SendStarted { operation, partition, record, .. } => {
+            Event::SendStarted {
+                operation,
+                partition,
+                record,
+                ..
+            } => {
                 self.sends.insert(*operation, (*partition, record.id));
             }
             Event::SendFailed { operation } | Event::SendUnknown { operation } => {
                 self.sends.remove(operation);
             }
             Event::SendAcked { operation, offset } => return self.on_acked(*operation, *offset),
-            Event::PollStarted { operation, partition, .. } => {
+            Event::PollStarted {
+                operation,
+                partition,
+                ..
+            } => {
                 self.polls.insert(*operation, *partition);
             }
-            Event::PollAcked { operation, records, .. } => {
-                let partition = self.polls.remove(operation).expect("a poll begins before it ends");
+            Event::PollAcked {
+                operation, records, ..
+            } => {
+                let partition = self
+                    .polls
+                    .remove(operation)
+                    .expect("a poll begins before it ends");
                 return self.on_records(partition, records);
             }
             Event::PollOutOfRange { operation } | Event::PollFailed { operation } => {
                 self.polls.remove(operation);
             }
-            Event::ReadBack { partition, records, .. } => return self.on_records(*partition, records),
+            Event::ReadBack {
+                partition, records, ..
+            } => return self.on_records(*partition, records),
             _ => {}
         }
         Ok(())

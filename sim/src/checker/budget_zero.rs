@@ -9,9 +9,10 @@ pub struct BudgetZero;
 impl Checker for BudgetZero {
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
-            Event::IdleReservations { node, bytes } if *bytes > 0 => {
-                Err(Violation::new("BUDGET-ZERO", format!("node {node} is idle and {bytes} bytes are still reserved")))
-            }
+            Event::IdleReservations { node, bytes } if *bytes > 0 => Err(Violation::new(
+                "BUDGET-ZERO",
+                format!("node {node} is idle and {bytes} bytes are still reserved"),
+            )),
             _ => Ok(()),
         }
     }

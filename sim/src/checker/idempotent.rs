@@ -13,14 +13,24 @@ pub struct Idempotent {
 }
 
 impl Idempotent {
-    fn on_log(&self, partition: TopicPartition, records: &[(Offset, Written)]) -> Result<(), Violation> {
+    fn on_log(
+        &self,
+        partition: TopicPartition,
+        records: &[(Offset, Written)],
+    ) -> Result<(), Violation> {
         let mut last: BTreeMap<ClientId, (u64, Offset)> = BTreeMap::new();
         for (offset, record) in records {
-            let Some((client, number)) = self.sent.get(&record.id) else { continue };
+            let Some((client, number)) = self.sent.get(&record.id) else {
+                continue;
+            };
             if let Some((before, at)) = last.insert(*client, (*number, *offset))
                 && before >= *number
             {
-                let how = if before == *number { "twice" } else { "out of order" };
+                let how = if before == *number {
+                    "twice"
+                } else {
+                    "out of order"
+                };
                 let witness = format!(
                     "{partition:?} holds sends of producer {client} {how}: number {before} at offset {at}, number {number} at offset {offset}"
                 );
@@ -34,13 +44,21 @@ impl Idempotent {
 impl Checker for Idempotent {
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
-            Event::SendStarted { client, partition, record, idempotent: true, .. } => {
+            Event::SendStarted {
+                client,
+                partition,
+                record,
+                idempotent: true,
+                ..
+            } => {
                 let count = self.count.entry((*client, *partition)).or_default();
                 self.sent.insert(record.id, (*client, *count));
                 *count += 1;
                 Ok(())
             }
-            Event::ReadBack { partition, records, .. } => self.on_log(*partition, records),
+            Event::ReadBack {
+                partition, records, ..
+            } => self.on_log(*partition, records),
             _ => Ok(()),
         }
     }

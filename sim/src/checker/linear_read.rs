@@ -24,11 +24,18 @@ impl LinearRead {
 impl Checker for LinearRead {
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
-            Event::SendStarted { operation, partition, .. } => {
+            Event::SendStarted {
+                operation,
+                partition,
+                ..
+            } => {
                 self.sends.insert(*operation, *partition);
             }
             Event::SendAcked { operation, offset } => {
-                let partition = self.sends.remove(operation).expect("a send begins before it ends");
+                let partition = self
+                    .sends
+                    .remove(operation)
+                    .expect("a send begins before it ends");
                 self.raise(partition, offset + 1);
             }
             Event::SendFailed { operation } | Event::SendUnknown { operation } => {
@@ -37,14 +44,24 @@ impl Checker for LinearRead {
             Event::DeleteStarted { partition } => {
                 self.deleted.insert(*partition);
             }
-            Event::EndStarted { operation, partition, .. } => {
+            Event::EndStarted {
+                operation,
+                partition,
+                ..
+            } => {
                 let known = self.known.get(partition).copied().unwrap_or(0);
                 self.asked.insert(*operation, (*partition, known));
             }
             Event::EndAcked { operation, end } => {
-                let (partition, known) = self.asked.remove(operation).expect("a question comes before its answer");
+                let (partition, known) = self
+                    .asked
+                    .remove(operation)
+                    .expect("a question comes before its answer");
                 if *end < known && !self.deleted.contains(&partition) {
-                    let witness = format!("{partition:?} was said to end at {end} after offset {} was acknowledged", known - 1);
+                    let witness = format!(
+                        "{partition:?} was said to end at {end} after offset {} was acknowledged",
+                        known - 1
+                    );
                     return Err(Violation::new("LINEAR-READ", witness));
                 }
                 self.raise(partition, *end);

@@ -13,10 +13,22 @@ pub struct LogMatch {
 
 impl Checker for LogMatch {
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
-        let Event::ReadBack { round, partition, start, records, .. } = event else { return Ok(()) };
+        let Event::ReadBack {
+            round,
+            partition,
+            start,
+            records,
+            ..
+        } = event
+        else {
+            return Ok(());
+        };
         let now: BTreeMap<Offset, Written> = records.iter().copied().collect();
         if now.len() != records.len() {
-            return Err(Violation::new("LOG-MATCH", format!("{partition:?} returned an offset twice in round {round}")));
+            return Err(Violation::new(
+                "LOG-MATCH",
+                format!("{partition:?} returned an offset twice in round {round}"),
+            ));
         }
         if let Some((earlier, before)) = self.before.get(partition) {
             for (offset, record) in before.range(start..) {

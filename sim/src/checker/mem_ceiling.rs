@@ -9,9 +9,10 @@ pub struct MemCeiling;
 impl Checker for MemCeiling {
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
-            Event::Memory { node, used, budget } if used > budget => {
-                Err(Violation::new("MEM-CEILING", format!("node {node} holds {used} bytes and may hold {budget}")))
-            }
+            Event::Memory { node, used, budget } if used > budget => Err(Violation::new(
+                "MEM-CEILING",
+                format!("node {node} holds {used} bytes and may hold {budget}"),
+            )),
             _ => Ok(()),
         }
     }

@@ -81,7 +81,10 @@ pub struct Court {
 
 impl Default for Court {
     fn default() -> Court {
-        Court { checkers: all(), events: 0 }
+        Court {
+            checkers: all(),
+            events: 0,
+        }
     }
 }
 
@@ -89,11 +92,15 @@ impl Court {
     /// Shows the event to every judge; the first objection ends the run.
     pub fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         self.events += 1;
-        self.checkers.iter_mut().try_for_each(|checker| checker.on_event(event))
+        self.checkers
+            .iter_mut()
+            .try_for_each(|checker| checker.on_event(event))
     }
 
     pub fn finish(&mut self) -> Result<(), Violation> {
-        self.checkers.iter_mut().try_for_each(|checker| checker.finish())
+        self.checkers
+            .iter_mut()
+            .try_for_each(|checker| checker.finish())
     }
 
     /// Events judged so far.

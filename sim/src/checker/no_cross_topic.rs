@@ -13,12 +13,19 @@ pub struct NoCrossTopic {
 }
 
 impl NoCrossTopic {
-    fn check(&self, partition: TopicPartition, records: &[(Offset, Written)]) -> Result<(), Violation> {
+    fn check(
+        &self,
+        partition: TopicPartition,
+        records: &[(Offset, Written)],
+    ) -> Result<(), Violation> {
         for (offset, record) in records {
             if let Some(home) = self.home.get(&record.id)
                 && *home != partition
             {
-                let witness = format!("{partition:?} returned at offset {offset} record {} of {home:?}", record.id);
+                let witness = format!(
+                    "{partition:?} returned at offset {offset} record {} of {home:?}",
+                    record.id
+                );
                 return Err(Violation::new("NO-CROSS-TOPIC", witness));
             }
         }
@@ -29,20 +36,33 @@ impl NoCrossTopic {
 impl Checker for NoCrossTopic {
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
-            Event::SendStarted { partition, record, .. } => {
+            Event::SendStarted {
+                partition, record, ..
+            } => {
                 self.home.insert(record.id, *partition);
             }
-            Event::PollStarted { operation, partition, .. } => {
+            Event::PollStarted {
+                operation,
+                partition,
+                ..
+            } => {
                 self.polls.insert(*operation, *partition);
             }
-            Event::PollAcked { operation, records, .. } => {
-                let partition = self.polls.remove(operation).expect("a poll begins before it ends");
+            Event::PollAcked {
+                operation, records, ..
+            } => {
+                let partition = self
+                    .polls
+                    .remove(operation)
+                    .expect("a poll begins before it ends");
                 return self.check(partition, records);
             }
             Event::PollOutOfRange { operation } | Event::PollFailed { operation } => {
                 self.polls.remove(operation);
             }
-            Event::ReadBack { partition, records, .. } => return self.check(*partition, records),
+            Event::ReadBack {
+                partition, records, ..
+            } => return self.check(*partition, records),
             _ => {}
         }
         Ok(())

@@ -16,8 +16,14 @@ impl NoSilentCorruption {
         for (offset, record) in records {
             let witness = match self.produced.get(&record.id) {
                 Some(digest) if *digest == record.digest => continue,
-                Some(_) => format!("offset {offset} holds record {} with other contents than were produced", record.id),
-                None => format!("offset {offset} holds bytes that nobody produced (id {})", record.id),
+                Some(_) => format!(
+                    "offset {offset} holds record {} with other contents than were produced",
+                    record.id
+                ),
+                None => format!(
+                    "offset {offset} holds bytes that nobody produced (id {})",
+                    record.id
+                ),
             };
             return Err(Violation::new("NO-SILENT-CORRUPTION", witness));
         }
@@ -30,10 +36,16 @@ impl Checker for NoSilentCorruption {
         match event {
             Event::SendStarted { record, .. } => {
                 let before = self.produced.insert(record.id, record.digest);
-                assert!(before.is_none(), "the workload used record id {} twice", record.id);
+                assert!(
+                    before.is_none(),
+                    "the workload used record id {} twice",
+                    record.id
+                );
                 Ok(())
             }
-            Event::PollAcked { records, .. } | Event::ReadBack { records, .. } => self.check(records),
+            Event::PollAcked { records, .. } | Event::ReadBack { records, .. } => {
+                self.check(records)
+            }
             _ => Ok(()),
         }
     }

@@ -19,16 +19,33 @@ impl Checker for OffsetOrder {
             Event::DeleteStarted { partition } => {
                 self.deleted.insert(*partition);
             }
-            Event::Exposed { partition, bounds, .. } => {
-                let Bounds { start, last_stable, high_watermark, end } = *bounds;
-                if !(0 <= start && start <= last_stable && last_stable <= high_watermark && high_watermark <= end) {
-                    return Err(Violation::new("HW-BOUNDS", format!("{partition:?} exposes {bounds:?}")));
+            Event::Exposed {
+                partition, bounds, ..
+            } => {
+                let Bounds {
+                    start,
+                    last_stable,
+                    high_watermark,
+                    end,
+                } = *bounds;
+                if !(0 <= start
+                    && start <= last_stable
+                    && last_stable <= high_watermark
+                    && high_watermark <= end)
+                {
+                    return Err(Violation::new(
+                        "HW-BOUNDS",
+                        format!("{partition:?} exposes {bounds:?}"),
+                    ));
                 }
                 if let Some(before) = self.last.insert(*partition, *bounds)
                     && (start < before.start || high_watermark < before.high_watermark)
                     && !self.deleted.contains(partition)
                 {
-                    return Err(Violation::new("OFFSET-ORDER", format!("{partition:?} exposed {before:?} and now {bounds:?}")));
+                    return Err(Violation::new(
+                        "OFFSET-ORDER",
+                        format!("{partition:?} exposed {before:?} and now {bounds:?}"),
+                    ));
                 }
             }
             _ => {}

@@ -18,11 +18,18 @@ pub struct OffsetRangeTruth {
 impl Checker for OffsetRangeTruth {
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
-            Event::SendStarted { operation, partition, .. } => {
+            Event::SendStarted {
+                operation,
+                partition,
+                ..
+            } => {
                 self.sends.insert(*operation, *partition);
             }
             Event::SendAcked { operation, offset } => {
-                let partition = self.sends.remove(operation).expect("a send begins before it ends");
+                let partition = self
+                    .sends
+                    .remove(operation)
+                    .expect("a send begins before it ends");
                 let end = self.acked_end.entry(partition).or_default();
                 *end = (*end).max(offset + 1);
             }
@@ -36,7 +43,12 @@ impl Checker for OffsetRangeTruth {
             Event::DeleteStarted { partition } => {
                 self.deleted.insert(*partition);
             }
-            Event::PollStarted { operation, partition, position, .. } => {
+            Event::PollStarted {
+                operation,
+                partition,
+                position,
+                ..
+            } => {
                 let end = self.acked_end.get(partition).copied().unwrap_or(0);
                 self.polls.insert(*operation, (*partition, *position, end));
             }
@@ -44,10 +56,15 @@ impl Checker for OffsetRangeTruth {
                 self.polls.remove(operation);
             }
             Event::PollOutOfRange { operation } => {
-                let (partition, position, end) = self.polls.remove(operation).expect("a poll begins before it ends");
+                let (partition, position, end) = self
+                    .polls
+                    .remove(operation)
+                    .expect("a poll begins before it ends");
                 let start = self.start.get(&partition).copied().unwrap_or(0);
                 if start <= position && position <= end && !self.deleted.contains(&partition) {
-                    let witness = format!("{partition:?} offset {position} was called out of range; the log reaches from {start} to {end} at least");
+                    let witness = format!(
+                        "{partition:?} offset {position} was called out of range; the log reaches from {start} to {end} at least"
+                    );
                     return Err(Violation::new("OFFSET-RANGE-TRUTH", witness));
                 }
             }

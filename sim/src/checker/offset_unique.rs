@@ -16,12 +16,19 @@ pub struct OffsetUnique {
 }
 
 impl OffsetUnique {
-    fn on_records(&mut self, partition: TopicPartition, records: &[(Offset, Written)]) -> Result<(), Violation> {
+    fn on_records(
+        &mut self,
+        partition: TopicPartition,
+        records: &[(Offset, Written)],
+    ) -> Result<(), Violation> {
         for (offset, record) in records {
             if let Some(before) = self.contents.insert((partition, *offset), *record)
                 && before != *record
             {
-                let witness = format!("{partition:?} offset {offset} held record {} and later record {}", before.id, record.id);
+                let witness = format!(
+                    "{partition:?} offset {offset} held record {} and later record {}",
+                    before.id, record.id
+                );
                 return Err(Violation::new("OFFSET-UNIQUE", witness));
             }
             let end = self.end.entry(partition).or_default();
@@ -33,7 +40,8 @@ impl OffsetUnique {
     fn on_end(&mut self, partition: TopicPartition, now: Offset) -> Result<(), Violation> {
         let end = self.end.entry(partition).or_default();
         if now < *end && !self.deleted.contains(&partition) {
-            let witness = format!("{partition:?} ends at {now}, and was committed up to {end} before");
+            let witness =
+                format!("{partition:?} ends at {now}, and was committed up to {end} before");
             return Err(Violation::new("OFFSET-UNIQUE", witness));
         }
         *end = (*end).max(now);
@@ -44,11 +52,20 @@ impl OffsetUnique {
 impl Checker for OffsetUnique {
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
-            Event::PollStarted { operation, partition, .. } => {
+            Event::PollStarted {
+                operation,
+                partition,
+                ..
+            } => {
                 self.polls.insert(*operation, *partition);
             }
-            Event::PollAcked { operation, records, .. } => {
-                let partition = self.polls.remove(operation).expect("a poll begins before it ends");
+            Event::PollAcked {
+                operation, records, ..
+            } => {
+                let partition = self
+                    .polls
+                    .remove(operation)
+                    .expect("a poll begins before it ends");
                 return self.on_records(partition, records);
             }
             Event::PollOutOfRange { operation } | Event::PollFailed { operation } => {
@@ -57,8 +74,15 @@ impl Checker for OffsetUnique {
             Event::DeleteStarted { partition } => {
                 self.deleted.insert(*partition);
             }
-            Event::Exposed { partition, bounds, .. } => return self.on_end(*partition, bounds.high_watermark),
-            Event::ReadBack { partition, end, records, .. } => {
+            Event::Exposed {
+                partition, bounds, ..
+            } => return self.on_end(*partition, bounds.high_watermark),
+            Event::ReadBack {
+                partition,
+                end,
+                records,
+                ..
+            } => {
                 self.on_records(*partition, records)?;
                 return self.on_end(*partition, *end);
             }

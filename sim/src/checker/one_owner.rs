@@ -13,9 +13,20 @@ pub struct OneOwner {
 
 impl Checker for OneOwner {
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
-        let Event::Assigned { group, member, generation, partitions } = event else { return Ok(()) };
+        let Event::Assigned {
+            group,
+            member,
+            generation,
+            partitions,
+        } = event
+        else {
+            return Ok(());
+        };
         for partition in partitions {
-            let owner = self.owners.entry((*group, *partition)).or_insert((*generation, *member));
+            let owner = self
+                .owners
+                .entry((*group, *partition))
+                .or_insert((*generation, *member));
             if owner.0 == *generation && owner.1 != *member {
                 let witness = format!(
                     "group {group} generation {generation}: {partition:?} belongs to member {} and to member {member}",

@@ -40,17 +40,35 @@ fn check(
 impl Checker for ReadCommittedPrefix {
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
-            Event::PollStarted { operation, partition, position, .. } => {
+            Event::PollStarted {
+                operation,
+                partition,
+                position,
+                ..
+            } => {
                 self.polls.insert(*operation, (*partition, *position));
             }
-            Event::PollAcked { operation, records, high_watermark } => {
-                let (partition, position) = self.polls.remove(operation).expect("a poll begins before it ends");
+            Event::PollAcked {
+                operation,
+                records,
+                high_watermark,
+            } => {
+                let (partition, position) = self
+                    .polls
+                    .remove(operation)
+                    .expect("a poll begins before it ends");
                 return check(partition, position, records, *high_watermark);
             }
             Event::PollOutOfRange { operation } | Event::PollFailed { operation } => {
                 self.polls.remove(operation);
             }
-            Event::ReadBack { partition, start, end, records, .. } => return check(*partition, *start, records, *end),
+            Event::ReadBack {
+                partition,
+                start,
+                end,
+                records,
+                ..
+            } => return check(*partition, *start, records, *end),
             _ => {}
         }
         Ok(())

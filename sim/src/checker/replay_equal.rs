@@ -9,8 +9,15 @@ pub struct ReplayEqual;
 impl Checker for ReplayEqual {
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
-            Event::Digests { what, node, live, replayed } if live != replayed => {
-                let witness = format!("node {node}: live state has digest {live:016x}, its replay {replayed:016x}");
+            Event::Digests {
+                what,
+                node,
+                live,
+                replayed,
+            } if live != replayed => {
+                let witness = format!(
+                    "node {node}: live state has digest {live:016x}, its replay {replayed:016x}"
+                );
                 Err(Violation::new(what, witness))
             }
             _ => Ok(()),

@@ -5,15 +5,27 @@ use crate::history::{Bounds, Event, Written};
 use taffrail_record::{Offset, TopicId, TopicPartition};
 
 fn partition(number: i32) -> TopicPartition {
-    TopicPartition { topic: TopicId([7; 16]), partition: number }
+    TopicPartition {
+        topic: TopicId([7; 16]),
+        partition: number,
+    }
 }
 
 fn record(id: u64) -> Written {
-    Written { id, digest: id * 1000 + 1 }
+    Written {
+        id,
+        digest: id * 1000 + 1,
+    }
 }
 
 fn send(operation: u64, id: u64) -> Event {
-    Event::SendStarted { operation, client: 1, partition: partition(0), record: record(id), idempotent: true }
+    Event::SendStarted {
+        operation,
+        client: 1,
+        partition: partition(0),
+        record: record(id),
+        idempotent: true,
+    }
 }
 
 fn acked(operation: u64, offset: Offset) -> Event {
@@ -21,20 +33,50 @@ fn acked(operation: u64, offset: Offset) -> Event {
 }
 
 /// A poll from `position` that returned these records.
-fn poll(operation: u64, position: Offset, records: &[(Offset, Written)], high_watermark: Offset) -> [Event; 2] {
+fn poll(
+    operation: u64,
+    position: Offset,
+    records: &[(Offset, Written)],
+    high_watermark: Offset,
+) -> [Event; 2] {
     [
-        Event::PollStarted { operation, client: 2, partition: partition(0), position },
-        Event::PollAcked { operation, records: records.to_vec(), high_watermark },
+        Event::PollStarted {
+            operation,
+            client: 2,
+            partition: partition(0),
+            position,
+        },
+        Event::PollAcked {
+            operation,
+            records: records.to_vec(),
+            high_watermark,
+        },
     ]
 }
 
 fn read_back(round: u32, start: Offset, end: Offset, records: &[(Offset, Written)]) -> Event {
-    Event::ReadBack { round, partition: partition(0), start, end, records: records.to_vec() }
+    Event::ReadBack {
+        round,
+        partition: partition(0),
+        start,
+        end,
+        records: records.to_vec(),
+    }
 }
 
 fn exposed(start: Offset, high_watermark: Offset, end: Offset) -> Event {
-    let bounds = Bounds { start, last_stable: high_watermark, high_watermark, end };
-    Event::Exposed { node: 1, incarnation: 1, partition: partition(0), bounds }
+    let bounds = Bounds {
+        start,
+        last_stable: high_watermark,
+        high_watermark,
+        end,
+    };
+    Event::Exposed {
+        node: 1,
+        incarnation: 1,
+        partition: partition(0),
+        bounds,
+    }
 }
 
 /// The invariant that objects to the history, if any does.
@@ -55,12 +97,31 @@ fn written_twice() -> Vec<Event> {
 #[test]
 fn a_good_history_passes_every_judge() {
     let mut events = written_twice();
-    events.extend([send(3, 12), Event::SendUnknown { operation: 3 }, exposed(0, 2, 3)]);
+    events.extend([
+        send(3, 12),
+        Event::SendUnknown { operation: 3 },
+        exposed(0, 2, 3),
+    ]);
     events.extend(poll(4, 0, &[(0, record(10)), (1, record(11))], 2));
-    events.push(Event::EndStarted { operation: 5, client: 2, partition: partition(0) });
-    events.push(Event::EndAcked { operation: 5, end: 3 });
-    events.push(read_back(0, 0, 3, &[(0, record(10)), (1, record(11)), (2, record(12))]));
-    events.push(Event::StartMoved { partition: partition(0), start: 1 });
+    events.push(Event::EndStarted {
+        operation: 5,
+        client: 2,
+        partition: partition(0),
+    });
+    events.push(Event::EndAcked {
+        operation: 5,
+        end: 3,
+    });
+    events.push(read_back(
+        0,
+        0,
+        3,
+        &[(0, record(10)), (1, record(11)), (2, record(12))],
+    ));
+    events.push(Event::StartMoved {
+        partition: partition(0),
+        start: 1,
+    });
     events.push(read_back(1, 1, 3, &[(1, record(11)), (2, record(12))]));
     assert_eq!(verdict(events), None);
 }
@@ -68,7 +129,21 @@ fn a_good_history_passes_every_judge() {
 #[test]
 fn bytes_that_nobody_produced_are_corruption() {
     let mut events = written_twice();
-    events.extend(poll(4, 0, &[(0, record(10)), (1, Written { id: Written::FOREIGN, digest: 5 })], 2));
+    events.extend(poll(
+        4,
+        0,
+        &[
+            (0, record(10)),
+            (
+                1,
+                Written {
+                    id: Written::FOREIGN,
+                    digest: 5,
+                },
+            ),
+        ],
+        2,
+    ));
     assert_eq!(verdict(events), Some("NO-SILENT-CORRUPTION"));
 }
 
@@ -81,7 +156,13 @@ fn a_record_with_other_contents_is_corruption() {
 
 #[test]
 fn a_record_of_a_sibling_partition_crossed_over() {
-    let other = Event::SendStarted { operation: 9, client: 1, partition: partition(1), record: record(30), idempotent: true };
+    let other = Event::SendStarted {
+        operation: 9,
+        client: 1,
+        partition: partition(1),
+        record: record(30),
+        idempotent: true,
+    };
     let mut events = vec![other, acked(9, 0)];
     events.extend(poll(4, 0, &[(0, record(30))], 1));
     assert_eq!(verdict(events), Some("NO-CROSS-TOPIC"));
@@ -89,12 +170,20 @@ fn a_record_of_a_sibling_partition_crossed_over() {
 
 #[test]
 fn two_records_acknowledged_at_one_offset_contradict() {
-    assert_eq!(verdict([send(1, 10), acked(1, 0), send(2, 11), acked(2, 0)]), Some("ACKED-OFFSET"));
+    assert_eq!(
+        verdict([send(1, 10), acked(1, 0), send(2, 11), acked(2, 0)]),
+        Some("ACKED-OFFSET")
+    );
 }
 
 #[test]
 fn an_acknowledgement_with_another_records_offset_is_a_lie() {
-    let mut events = vec![send(1, 10), acked(1, 1), send(2, 11), Event::SendUnknown { operation: 2 }];
+    let mut events = vec![
+        send(1, 10),
+        acked(1, 1),
+        send(2, 11),
+        Event::SendUnknown { operation: 2 },
+    ];
     events.extend(poll(4, 0, &[(0, record(10)), (1, record(11))], 2));
     assert_eq!(verdict(events), Some("ACKED-OFFSET"));
 }
@@ -115,7 +204,10 @@ fn a_start_that_nobody_moved_loses_records() {
 
 #[test]
 fn a_partition_that_cannot_be_read_needs_a_damaged_disk() {
-    let refused = Event::ReadBackRefused { round: 0, partition: partition(0) };
+    let refused = Event::ReadBackRefused {
+        round: 0,
+        partition: partition(0),
+    };
     assert_eq!(verdict([refused.clone()]), Some("ACKED-DURABLE"));
     assert_eq!(verdict([Event::DamageAllowed { node: 1 }, refused]), None);
 }
@@ -146,7 +238,12 @@ fn a_send_that_is_in_the_log_twice_is_not_idempotent() {
 
 #[test]
 fn sends_of_one_producer_in_the_wrong_order_are_not_idempotent() {
-    let mut events = vec![send(1, 10), Event::SendUnknown { operation: 1 }, send(2, 11), Event::SendUnknown { operation: 2 }];
+    let mut events = vec![
+        send(1, 10),
+        Event::SendUnknown { operation: 1 },
+        send(2, 11),
+        Event::SendUnknown { operation: 2 },
+    ];
     events.push(read_back(0, 0, 2, &[(0, record(11)), (1, record(10))]));
     assert_eq!(verdict(events), Some("IDEMPOTENT"));
 }
@@ -170,26 +267,48 @@ fn a_record_beyond_the_high_watermark_must_not_be_seen() {
 fn bounds_out_of_order_or_falling_are_seen() {
     assert_eq!(verdict([exposed(3, 2, 4)]), Some("HW-BOUNDS"));
     assert_eq!(verdict([exposed(-1, 2, 4)]), Some("HW-BOUNDS"));
-    assert_eq!(verdict([exposed(2, 5, 5), exposed(1, 5, 5)]), Some("OFFSET-ORDER"));
+    assert_eq!(
+        verdict([exposed(2, 5, 5), exposed(1, 5, 5)]),
+        Some("OFFSET-ORDER")
+    );
 }
 
 #[test]
 fn an_end_that_forgets_an_acknowledged_record_is_stale() {
     let mut events = written_twice();
-    events.push(Event::EndStarted { operation: 5, client: 2, partition: partition(0) });
-    events.push(Event::EndAcked { operation: 5, end: 1 });
+    events.push(Event::EndStarted {
+        operation: 5,
+        client: 2,
+        partition: partition(0),
+    });
+    events.push(Event::EndAcked {
+        operation: 5,
+        end: 1,
+    });
     assert_eq!(verdict(events), Some("LINEAR-READ"));
 }
 
 #[test]
 fn out_of_range_inside_the_log_is_a_lie() {
-    let poll = Event::PollStarted { operation: 6, client: 2, partition: partition(0), position: 1 };
+    let poll = Event::PollStarted {
+        operation: 6,
+        client: 2,
+        partition: partition(0),
+        position: 1,
+    };
     let told = Event::PollOutOfRange { operation: 6 };
     let mut events = written_twice();
     events.extend([poll.clone(), told.clone()]);
     assert_eq!(verdict(events), Some("OFFSET-RANGE-TRUTH"));
     let mut events = written_twice();
-    events.extend([Event::StartMoved { partition: partition(0), start: 2 }, poll, told]);
+    events.extend([
+        Event::StartMoved {
+            partition: partition(0),
+            start: 2,
+        },
+        poll,
+        told,
+    ]);
     assert_eq!(verdict(events), None);
 }
 
@@ -199,16 +318,29 @@ fn a_log_that_reads_differently_after_a_restart_does_not_match_itself() {
     let mut events: Vec<Event> = unknown.into();
     events.push(read_back(0, 0, 1, &[(0, record(10))]));
     events.push(read_back(1, 0, 0, &[]));
-    assert!(matches!(verdict(events), Some("OFFSET-UNIQUE" | "LOG-MATCH")));
+    assert!(matches!(
+        verdict(events),
+        Some("OFFSET-UNIQUE" | "LOG-MATCH")
+    ));
 }
 
 fn commit(operation: u64, offset: Offset) -> Event {
-    Event::CommitStarted { operation, group: 1, partition: partition(0), offset, generation: -1 }
+    Event::CommitStarted {
+        operation,
+        group: 1,
+        partition: partition(0),
+        offset,
+        generation: -1,
+    }
 }
 
 fn committed(operation: u64, offset: Option<Offset>) -> [Event; 2] {
     [
-        Event::CommittedStarted { operation, group: 1, partition: partition(0) },
+        Event::CommittedStarted {
+            operation,
+            group: 1,
+            partition: partition(0),
+        },
         Event::CommittedAcked { operation, offset },
     ]
 }
@@ -238,20 +370,40 @@ fn an_acknowledged_commit_is_never_forgotten() {
 
 #[test]
 fn two_owners_in_one_generation_are_one_too_many() {
-    let assigned = |member, generation| Event::Assigned { group: 1, member, generation, partitions: vec![partition(0)] };
+    let assigned = |member, generation| Event::Assigned {
+        group: 1,
+        member,
+        generation,
+        partitions: vec![partition(0)],
+    };
     assert_eq!(verdict([assigned(1, 1), assigned(2, 2)]), None);
     assert_eq!(verdict([assigned(1, 1), assigned(2, 1)]), Some("ONE-OWNER"));
 }
 
 #[test]
 fn state_that_its_replay_does_not_reproduce_is_seen() {
-    let digests = |replayed| Event::Digests { what: "OFFSET-REPLAY-EQ", node: 1, live: 3, replayed };
+    let digests = |replayed| Event::Digests {
+        what: "OFFSET-REPLAY-EQ",
+        node: 1,
+        live: 3,
+        replayed,
+    };
     assert_eq!(verdict([digests(3)]), None);
     assert_eq!(verdict([digests(4)]), Some("OFFSET-REPLAY-EQ"));
 }
 
 #[test]
 fn memory_over_budget_and_leaked_reservations_are_seen() {
-    assert_eq!(verdict([Event::Memory { node: 1, used: 9, budget: 8 }]), Some("MEM-CEILING"));
-    assert_eq!(verdict([Event::IdleReservations { node: 1, bytes: 1 }]), Some("BUDGET-ZERO"));
+    assert_eq!(
+        verdict([Event::Memory {
+            node: 1,
+            used: 9,
+            budget: 8
+        }]),
+        Some("MEM-CEILING")
+    );
+    assert_eq!(
+        verdict([Event::IdleReservations { node: 1, bytes: 1 }]),
+        Some("BUDGET-ZERO")
+    );
 }

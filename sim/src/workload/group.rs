@@ -6,7 +6,9 @@ use crate::history::{ClientId, Event};
 use std::rc::Rc;
 use std::time::Duration;
 use taffrail_client::consumer::Rebalance;
-use taffrail_client::{AssignorKind, Client, ClientOptions, ConsumeError, Consumer, ConsumerOptions};
+use taffrail_client::{
+    AssignorKind, Client, ClientOptions, ConsumeError, Consumer, ConsumerOptions,
+};
 use taffrail_env::Clock;
 
 /// The group that all members share; groups of lone committers have the numbers of their clients.
@@ -16,7 +18,11 @@ fn options(stage: &Stage, id: ClientId) -> ConsumerOptions {
     let decisions = stage.world.decisions();
     // The same for all members: they have to agree on how they share.
     let shared = decisions.seed() % 3;
-    let assignor = [AssignorKind::Range, AssignorKind::RoundRobin, AssignorKind::CooperativeSticky][shared as usize];
+    let assignor = [
+        AssignorKind::Range,
+        AssignorKind::RoundRobin,
+        AssignorKind::CooperativeSticky,
+    ][shared as usize];
     let own = decisions.stream(&format!("member-{id}/habits"));
     ConsumerOptions {
         group: Some("members".to_owned()),
@@ -33,20 +39,34 @@ fn options(stage: &Stage, id: ClientId) -> ConsumerOptions {
 /// Runs until the stage is quiet.
 pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
     let _presence = Presence::new(&stage);
-    let client_options = ClientOptions { client_id: format!("member-{id}"), operation_timeout: Duration::from_secs(10), ..ClientOptions::default() };
+    let client_options = ClientOptions {
+        client_id: format!("member-{id}"),
+        operation_timeout: Duration::from_secs(10),
+        ..ClientOptions::default()
+    };
     let client = Client::new(&env, &[stage.broker.clone()], client_options);
     let decisions = stage.world.decisions();
     let life = decisions.stream(&format!("member-{id}/life"));
     while stage.phase.get() == Phase::Work {
         let consumer = Consumer::new(&client, options(&stage, id));
-        consumer.subscribe(&stage.topics.iter().map(|topic| topic.name.clone()).collect::<Vec<String>>());
+        consumer.subscribe(
+            &stage
+                .topics
+                .iter()
+                .map(|topic| topic.name.clone())
+                .collect::<Vec<String>>(),
+        );
         let polls = 20 + decisions.below(life, 200);
         take_part(&stage, &consumer, id, polls).await;
-        stage.tell(Event::Revoked { group: GROUP, member: id });
+        stage.tell(Event::Revoked {
+            group: GROUP,
+            member: id,
+        });
         if decisions.below(life, 3) != 0 && consumer.close().await.is_ok() {
             stage.count("members-left");
         }
-        env.sleep(Duration::from_millis(decisions.below(life, 3000))).await;
+        env.sleep(Duration::from_millis(decisions.below(life, 3000)))
+            .await;
     }
 }
 
@@ -77,8 +97,16 @@ fn tell_rebalances(stage: &Stage, consumer: &Consumer<SimEnv>, id: ClientId) {
         if let Rebalance::Assigned(partitions) = rebalance {
             stage.count("assignments");
             let (_, generation) = consumer.membership();
-            let partitions = partitions.iter().map(|partition| stage.identity(partition)).collect();
-            stage.tell(Event::Assigned { group: GROUP, member: id, generation, partitions });
+            let partitions = partitions
+                .iter()
+                .map(|partition| stage.identity(partition))
+                .collect();
+            stage.tell(Event::Assigned {
+                group: GROUP,
+                member: id,
+                generation,
+                partitions,
+            });
         }
     }
 }
@@ -88,7 +116,16 @@ fn check(stage: &Stage, record: &taffrail_client::Fetched) {
     let operation = stage.next_operation();
     let name = taffrail_client::TopicPartitionName::new(&*record.topic, record.partition);
     let partition = stage.identity(&name);
-    stage.tell(Event::PollStarted { operation, client: GROUP, partition, position: record.offset });
+    stage.tell(Event::PollStarted {
+        operation,
+        client: GROUP,
+        partition,
+        position: record.offset,
+    });
     let records = vec![(record.offset, value::as_read(record))];
-    stage.tell(Event::PollAcked { operation, records, high_watermark: record.offset + 1 });
+    stage.tell(Event::PollAcked {
+        operation,
+        records,
+        high_watermark: record.offset + 1,
+    });
 }

@@ -10,11 +10,18 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 use taffrail_client::{
-    Acks, Acked, Client, ClientOptions, Codec, Producer, ProducerOptions, SendError, TopicPartitionName,
+    Acked, Acks, Client, ClientOptions, Codec, Producer, ProducerOptions, SendError,
+    TopicPartitionName,
 };
 use taffrail_env::{Clock, Spawn};
 
-const CODECS: [Codec; 5] = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
+const CODECS: [Codec; 5] = [
+    Codec::None,
+    Codec::Gzip,
+    Codec::Snappy,
+    Codec::Lz4,
+    Codec::Zstd,
+];
 /// The wall clock of records, which does not follow any node's: 2023-11-14.
 const EPOCH_MS: i64 = 1_700_000_000_000;
 /// Between two records, in microseconds.
@@ -41,7 +48,11 @@ fn draw(stage: &Stage, id: ClientId) -> Habits {
         delivery_timeout: Duration::from_secs([20, 60, 120][pick(3)]),
         ..ProducerOptions::default()
     };
-    Habits { options, gap_us: GAPS[pick(GAPS.len())], record_bytes_max: [0, 40, 400, 3000][pick(4)] }
+    Habits {
+        options,
+        gap_us: GAPS[pick(GAPS.len())],
+        record_bytes_max: [0, 40, 400, 3000][pick(4)],
+    }
 }
 
 /// Runs until the stage is quiet and the fate of every record is known.
@@ -49,14 +60,33 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
     let _presence = Presence::new(&stage);
     let habits = draw(&stage, id);
     let idempotent = habits.options.idempotence;
-    let client = Client::new(&env, &[stage.broker.clone()], ClientOptions { client_id: format!("producer-{id}"), ..ClientOptions::default() });
+    let client = Client::new(
+        &env,
+        &[stage.broker.clone()],
+        ClientOptions {
+            client_id: format!("producer-{id}"),
+            ..ClientOptions::default()
+        },
+    );
     let producer = Producer::new(&client, habits.options.clone());
     let decisions = stage.world.decisions();
-    let (choice, gap) = (decisions.stream(&format!("producer-{id}/partition")), decisions.stream(&format!("producer-{id}/gap")));
+    let (choice, gap) = (
+        decisions.stream(&format!("producer-{id}/partition")),
+        decisions.stream(&format!("producer-{id}/gap")),
+    );
     while stage.phase.get() == Phase::Work {
         let partition = stage.pick_partition(choice);
         let pause = decisions.below(gap, 2 * habits.gap_us);
-        send(&env, &stage, &producer, id, idempotent, &partition, habits.record_bytes_max).await;
+        send(
+            &env,
+            &stage,
+            &producer,
+            id,
+            idempotent,
+            &partition,
+            habits.record_bytes_max,
+        )
+        .await;
         env.sleep(Duration::from_micros(pause)).await;
     }
     producer.flush().await;
@@ -84,7 +114,10 @@ async fn send(
         idempotent,
     });
     let settled = Unsettled::new(stage, operation);
-    match producer.send(&partition.topic, Some(partition.partition), record).await {
+    match producer
+        .send(&partition.topic, Some(partition.partition), record)
+        .await
+    {
         Ok(delivery) => env.spawn(async move { settled.tell(delivery.await) }),
         Err(error) => settled.tell(Err(error)),
     }
@@ -100,7 +133,11 @@ struct Unsettled {
 impl Unsettled {
     fn new(stage: &Rc<Stage>, operation: OperationId) -> Unsettled {
         stage.unsettled.set(stage.unsettled.get() + 1);
-        Unsettled { stage: stage.clone(), operation, told: false }
+        Unsettled {
+            stage: stage.clone(),
+            operation,
+            told: false,
+        }
     }
 
     fn tell(mut self, fate: Result<Acked, SendError>) {
@@ -109,7 +146,10 @@ impl Unsettled {
         match fate {
             Ok(acked) if acked.offset >= 0 => {
                 self.stage.count("acked");
-                self.stage.tell(Event::SendAcked { operation, offset: acked.offset });
+                self.stage.tell(Event::SendAcked {
+                    operation,
+                    offset: acked.offset,
+                });
             }
             // Written for sure, but so long ago that its place is forgotten.
             Ok(_) => {
@@ -132,17 +172,33 @@ impl Drop for Unsettled {
     fn drop(&mut self) {
         self.stage.unsettled.set(self.stage.unsettled.get() - 1);
         if !self.told {
-            self.stage.tell(Event::SendUnknown { operation: self.operation });
+            self.stage.tell(Event::SendUnknown {
+                operation: self.operation,
+            });
         }
     }
 }
 
 /// Sends one record to each partition and waits for all of them, at most `patience`. Answers those that were not acknowledged.
-pub async fn probe(env: SimEnv, stage: Rc<Stage>, id: ClientId, patience: Duration) -> Vec<(TopicPartitionName, String)> {
+pub async fn probe(
+    env: SimEnv,
+    stage: Rc<Stage>,
+    id: ClientId,
+    patience: Duration,
+) -> Vec<(TopicPartitionName, String)> {
     let client = Client::new(&env, &[stage.broker.clone()], ClientOptions::default());
-    let producer = Producer::new(&client, ProducerOptions { delivery_timeout: patience, block_max: patience, ..ProducerOptions::default() });
+    let producer = Producer::new(
+        &client,
+        ProducerOptions {
+            delivery_timeout: patience,
+            block_max: patience,
+            ..ProducerOptions::default()
+        },
+    );
     let partitions = stage.partitions();
-    let sends = partitions.iter().map(|partition| probe_one(&stage, &producer, id, partition));
+    let sends = partitions
+        .iter()
+        .map(|partition| probe_one(&stage, &producer, id, partition));
     let mut sends: FuturesUnordered<_> = sends.collect();
     let mut left: Vec<(TopicPartitionName, String)> = Vec::new();
     let mut deadline = pin!(env.sleep(patience + Duration::from_secs(1)));
@@ -153,7 +209,10 @@ pub async fn probe(env: SimEnv, stage: Rc<Stage>, id: ClientId, patience: Durati
             Either::Left((Some((partition, Err(why))), _)) => left.push((partition, why)),
             Either::Left((None, _)) => return left,
             Either::Right(_) => {
-                left.push((TopicPartitionName::new("", -1), "no answer at all".to_owned()));
+                left.push((
+                    TopicPartitionName::new("", -1),
+                    "no answer at all".to_owned(),
+                ));
                 return left;
             }
         }
@@ -170,10 +229,22 @@ async fn probe_one(
     let timestamp = EPOCH_MS + stage.world.elapsed().as_millis() as i64;
     let record = value::record(number, timestamp, 50);
     let operation = stage.next_operation();
-    let (identity, written) = (stage.identity(partition), value::as_written(number, &record));
-    stage.tell(Event::SendStarted { operation, client, partition: identity, record: written, idempotent: true });
+    let (identity, written) = (
+        stage.identity(partition),
+        value::as_written(number, &record),
+    );
+    stage.tell(Event::SendStarted {
+        operation,
+        client,
+        partition: identity,
+        record: written,
+        idempotent: true,
+    });
     let settled = Unsettled::new(stage, operation);
-    let fate = match producer.send(&partition.topic, Some(partition.partition), record).await {
+    let fate = match producer
+        .send(&partition.topic, Some(partition.partition), record)
+        .await
+    {
         Ok(delivery) => delivery.await,
         Err(error) => Err(error),
     };

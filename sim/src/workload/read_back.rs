@@ -8,11 +8,19 @@ use std::rc::Rc;
 use std::time::Duration;
 use taffrail_client::consumer::StartAt;
 use taffrail_client::offsets::OffsetSpec;
-use taffrail_client::{Client, ClientError, ClientOptions, ConsumeError, Consumer, ConsumerOptions, OffsetReset, TopicPartitionName};
+use taffrail_client::{
+    Client, ClientError, ClientOptions, ConsumeError, Consumer, ConsumerOptions, OffsetReset,
+    TopicPartitionName,
+};
 use taffrail_env::{Clock, Instant};
 
 /// Reads all partitions back within `patience`. What could not be read whole is told as refused, with the reason in the answer.
-pub async fn run(env: SimEnv, stage: Rc<Stage>, round: u32, patience: Duration) -> Vec<(TopicPartitionName, String)> {
+pub async fn run(
+    env: SimEnv,
+    stage: Rc<Stage>,
+    round: u32,
+    patience: Duration,
+) -> Vec<(TopicPartitionName, String)> {
     let client = Client::new(&env, &[stage.broker.clone()], ClientOptions::default());
     let until = env.now() + patience;
     let mut refused = Vec::new();
@@ -21,13 +29,29 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, round: u32, patience: Duration) 
         match read(&client, &partition, until).await {
             Ok((start, end, records)) => {
                 stage.count("read-back");
-                if stage.topics.iter().any(|topic| topic.retained && topic.name == partition.topic) {
-                    stage.tell(Event::StartMoved { partition: identity, start });
+                if stage
+                    .topics
+                    .iter()
+                    .any(|topic| topic.retained && topic.name == partition.topic)
+                {
+                    stage.tell(Event::StartMoved {
+                        partition: identity,
+                        start,
+                    });
                 }
-                stage.tell(Event::ReadBack { round, partition: identity, start, end, records });
+                stage.tell(Event::ReadBack {
+                    round,
+                    partition: identity,
+                    start,
+                    end,
+                    records,
+                });
             }
             Err(why) => {
-                stage.tell(Event::ReadBackRefused { round, partition: identity });
+                stage.tell(Event::ReadBackRefused {
+                    round,
+                    partition: identity,
+                });
                 refused.push((partition, why));
             }
         }
@@ -37,10 +61,17 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, round: u32, patience: Duration) 
 
 type Whole = (i64, i64, Vec<(i64, Written)>);
 
-async fn read(client: &Client<SimEnv>, partition: &TopicPartitionName, until: Instant) -> Result<Whole, String> {
+async fn read(
+    client: &Client<SimEnv>,
+    partition: &TopicPartitionName,
+    until: Instant,
+) -> Result<Whole, String> {
     let start = place(client, partition, OffsetSpec::Earliest, until).await?;
     let end = place(client, partition, OffsetSpec::Latest, until).await?;
-    let options = ConsumerOptions { offset_reset: OffsetReset::Error, ..ConsumerOptions::default() };
+    let options = ConsumerOptions {
+        offset_reset: OffsetReset::Error,
+        ..ConsumerOptions::default()
+    };
     let consumer = Consumer::new(client, options);
     consumer.assign(&[(partition.clone(), StartAt::Offset(start))]);
     let mut records = Vec::new();
@@ -48,11 +79,18 @@ async fn read(client: &Client<SimEnv>, partition: &TopicPartitionName, until: In
     while consumer.position(partition).unwrap_or(start) < end {
         if client.env().now() >= until {
             let position = consumer.position(partition).unwrap_or(start);
-            return Err(format!("stuck at {position} of {start}..{end}: {last_error}"));
+            return Err(format!(
+                "stuck at {position} of {start}..{end}: {last_error}"
+            ));
         }
         match consumer.poll(Duration::from_secs(1)).await {
-            Ok(read) => records.extend(read.iter().map(|record| (record.offset, value::as_read(record)))),
-            Err(error @ (ConsumeError::OutOfRange { .. } | ConsumeError::Corrupt { .. })) => return Err(error.to_string()),
+            Ok(read) => records.extend(
+                read.iter()
+                    .map(|record| (record.offset, value::as_read(record))),
+            ),
+            Err(error @ (ConsumeError::OutOfRange { .. } | ConsumeError::Corrupt { .. })) => {
+                return Err(error.to_string());
+            }
             Err(error) => last_error = error.to_string(),
         }
     }
@@ -60,8 +98,19 @@ async fn read(client: &Client<SimEnv>, partition: &TopicPartitionName, until: In
     Ok((start, end, records))
 }
 
-async fn place(client: &Client<SimEnv>, partition: &TopicPartitionName, spec: OffsetSpec, until: Instant) -> Result<i64, String> {
+async fn place(
+    client: &Client<SimEnv>,
+    partition: &TopicPartitionName,
+    spec: OffsetSpec,
+    until: Instant,
+) -> Result<i64, String> {
     let wanted = BTreeMap::from([(partition.clone(), spec)]);
-    let found = client.list_offsets(&wanted, until).await.map_err(|error: ClientError| error.to_string())?;
-    found.get(partition).and_then(|found| found.offset).ok_or_else(|| "no offset answered".to_owned())
+    let found = client
+        .list_offsets(&wanted, until)
+        .await
+        .map_err(|error: ClientError| error.to_string())?;
+    found
+        .get(partition)
+        .and_then(|found| found.offset)
+        .ok_or_else(|| "no offset answered".to_owned())
 }

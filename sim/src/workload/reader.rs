@@ -8,7 +8,9 @@ use std::rc::Rc;
 use std::time::Duration;
 use taffrail_client::consumer::StartAt;
 use taffrail_client::offsets::OffsetSpec;
-use taffrail_client::{Client, ClientOptions, ConsumeError, Consumer, ConsumerOptions, OffsetReset, TopicPartitionName};
+use taffrail_client::{
+    Client, ClientOptions, ConsumeError, Consumer, ConsumerOptions, OffsetReset, TopicPartitionName,
+};
 use taffrail_env::Clock;
 
 /// How a reader fetches, drawn for each visit of a partition.
@@ -30,12 +32,21 @@ fn options(stage: &Stage, id: ClientId) -> ConsumerOptions {
 /// Runs until the stage is quiet.
 pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
     let _presence = Presence::new(&stage);
-    let client = Client::new(&env, &[stage.broker.clone()], ClientOptions { client_id: format!("reader-{id}"), ..ClientOptions::default() });
+    let client = Client::new(
+        &env,
+        &[stage.broker.clone()],
+        ClientOptions {
+            client_id: format!("reader-{id}"),
+            ..ClientOptions::default()
+        },
+    );
     let decisions = stage.world.decisions();
     let choice = decisions.stream(&format!("reader-{id}/partition"));
     while stage.phase.get() != Phase::Quiet {
         let partition = stage.pick_partition(choice);
-        let Some(end) = end_offset(&env, &stage, &client, id, &partition).await else { continue };
+        let Some(end) = end_offset(&env, &stage, &client, id, &partition).await else {
+            continue;
+        };
         // From the beginning, from somewhere in the middle, or from the end on.
         let start = match decisions.below(choice, 4) {
             0 => StartAt::Earliest,
@@ -48,12 +59,26 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
 }
 
 /// Asks where the partition ends.
-async fn end_offset(env: &SimEnv, stage: &Stage, client: &Client<SimEnv>, id: ClientId, partition: &TopicPartitionName) -> Option<i64> {
+async fn end_offset(
+    env: &SimEnv,
+    stage: &Stage,
+    client: &Client<SimEnv>,
+    id: ClientId,
+    partition: &TopicPartitionName,
+) -> Option<i64> {
     let operation = stage.next_operation();
-    stage.tell(Event::EndStarted { operation, client: id, partition: stage.identity(partition) });
+    stage.tell(Event::EndStarted {
+        operation,
+        client: id,
+        partition: stage.identity(partition),
+    });
     let wanted = BTreeMap::from([(partition.clone(), OffsetSpec::Latest)]);
-    let found = client.list_offsets(&wanted, env.now() + Duration::from_secs(5)).await;
-    let end = found.ok().and_then(|found| found.get(partition).and_then(|found| found.offset));
+    let found = client
+        .list_offsets(&wanted, env.now() + Duration::from_secs(5))
+        .await;
+    let end = found
+        .ok()
+        .and_then(|found| found.get(partition).and_then(|found| found.offset));
     match end {
         Some(end) => {
             stage.count("ends-asked");
@@ -64,18 +89,32 @@ async fn end_offset(env: &SimEnv, stage: &Stage, client: &Client<SimEnv>, id: Cl
     end
 }
 
-async fn follow(stage: &Stage, client: &Client<SimEnv>, id: ClientId, partition: &TopicPartitionName, start: StartAt, visits: u64) {
+async fn follow(
+    stage: &Stage,
+    client: &Client<SimEnv>,
+    id: ClientId,
+    partition: &TopicPartitionName,
+    start: StartAt,
+    visits: u64,
+) {
     let consumer = Consumer::new(client, options(stage, id));
     consumer.assign(&[(partition.clone(), start)]);
     for _ in 0..visits {
-        if stage.phase.get() == Phase::Quiet || !poll(stage, &consumer, id, partition, start).await {
+        if stage.phase.get() == Phase::Quiet || !poll(stage, &consumer, id, partition, start).await
+        {
             return;
         }
     }
 }
 
 /// One poll, told. Whether to go on here.
-async fn poll(stage: &Stage, consumer: &Consumer<SimEnv>, id: ClientId, partition: &TopicPartitionName, start: StartAt) -> bool {
+async fn poll(
+    stage: &Stage,
+    consumer: &Consumer<SimEnv>,
+    id: ClientId,
+    partition: &TopicPartitionName,
+    start: StartAt,
+) -> bool {
     const PATIENCE: Duration = Duration::from_millis(700);
     let known = consumer.position(partition).or(match start {
         StartAt::Offset(offset) => Some(offset),
@@ -84,20 +123,39 @@ async fn poll(stage: &Stage, consumer: &Consumer<SimEnv>, id: ClientId, partitio
     let operation = stage.next_operation();
     let identity = stage.identity(partition);
     if let Some(position) = known {
-        stage.tell(Event::PollStarted { operation, client: id, partition: identity, position });
+        stage.tell(Event::PollStarted {
+            operation,
+            client: id,
+            partition: identity,
+            position,
+        });
     }
     let answer = consumer.poll(PATIENCE).await;
-    let Some(position) = known.or_else(|| first_offset(&answer)) else { return answer.is_ok() };
+    let Some(position) = known.or_else(|| first_offset(&answer)) else {
+        return answer.is_ok();
+    };
     if known.is_none() {
         // From the earliest: the first record given is where the poll began.
-        stage.tell(Event::PollStarted { operation, client: id, partition: identity, position });
+        stage.tell(Event::PollStarted {
+            operation,
+            client: id,
+            partition: identity,
+            position,
+        });
     }
     match answer {
         Ok(records) => {
             stage.count("polls");
-            let read = records.iter().map(|record| (record.offset, value::as_read(record))).collect();
+            let read = records
+                .iter()
+                .map(|record| (record.offset, value::as_read(record)))
+                .collect();
             let high_watermark = consumer.high_watermark(partition).unwrap_or(-1);
-            stage.tell(Event::PollAcked { operation, records: read, high_watermark });
+            stage.tell(Event::PollAcked {
+                operation,
+                records: read,
+                high_watermark,
+            });
             true
         }
         Err(ConsumeError::OutOfRange { .. }) => {
@@ -105,8 +163,15 @@ async fn poll(stage: &Stage, consumer: &Consumer<SimEnv>, id: ClientId, partitio
             stage.tell(Event::PollOutOfRange { operation });
             false
         }
-        Err(ConsumeError::Corrupt { topic, partition, offset, what }) => {
-            let witness = format!("{topic}-{partition} offset {offset}: a client was given a batch that does not verify: {what}");
+        Err(ConsumeError::Corrupt {
+            topic,
+            partition,
+            offset,
+            what,
+        }) => {
+            let witness = format!(
+                "{topic}-{partition} offset {offset}: a client was given a batch that does not verify: {what}"
+            );
             stage.world.fail("NO-SILENT-CORRUPTION", witness);
             false
         }
@@ -119,5 +184,9 @@ async fn poll(stage: &Stage, consumer: &Consumer<SimEnv>, id: ClientId, partitio
 }
 
 fn first_offset(answer: &Result<Vec<taffrail_client::Fetched>, ConsumeError>) -> Option<i64> {
-    answer.as_ref().ok().and_then(|records| records.first()).map(|record| record.offset)
+    answer
+        .as_ref()
+        .ok()
+        .and_then(|records| records.first())
+        .map(|record| record.offset)
 }

@@ -18,25 +18,51 @@ pub fn record(number: u64, timestamp: i64, bytes_max: u64) -> Record {
     value.put_u64(MARK);
     value.put_u64(number);
     value.extend((0..padding).map(|at| (spread >> (at % 57)) as u8 ^ at as u8));
-    let key = spread.is_multiple_of(3).then(|| Bytes::from(number.to_be_bytes().to_vec()));
+    let key = spread
+        .is_multiple_of(3)
+        .then(|| Bytes::from(number.to_be_bytes().to_vec()));
     let headers = match spread % 5 {
-        0 => vec![Header { key: "number".to_owned(), value: Some(Bytes::from(number.to_string())) }],
-        1 => vec![Header { key: "absent".to_owned(), value: None }],
+        0 => vec![Header {
+            key: "number".to_owned(),
+            value: Some(Bytes::from(number.to_string())),
+        }],
+        1 => vec![Header {
+            key: "absent".to_owned(),
+            value: None,
+        }],
         _ => Vec::new(),
     };
-    Record { key, value: Some(value.freeze()), headers, timestamp: Some(timestamp) }
+    Record {
+        key,
+        value: Some(value.freeze()),
+        headers,
+        timestamp: Some(timestamp),
+    }
 }
 
 /// A record as its producer knows it.
 pub fn as_written(number: u64, record: &Record) -> Written {
-    let timestamp = record.timestamp.expect("the workload sets timestamps itself");
-    Written { id: number, digest: contents(&record.key, &record.value, &record.headers, timestamp) }
+    let timestamp = record
+        .timestamp
+        .expect("the workload sets timestamps itself");
+    Written {
+        id: number,
+        digest: contents(&record.key, &record.value, &record.headers, timestamp),
+    }
 }
 
 /// A record as a reader sees it.
 pub fn as_read(record: &Fetched) -> Written {
-    let digest = contents(&record.key, &record.value, &record.headers, record.timestamp);
-    Written { id: number_in(record.value.as_deref()).unwrap_or(Written::FOREIGN), digest }
+    let digest = contents(
+        &record.key,
+        &record.value,
+        &record.headers,
+        record.timestamp,
+    );
+    Written {
+        id: number_in(record.value.as_deref()).unwrap_or(Written::FOREIGN),
+        digest,
+    }
 }
 
 fn number_in(value: Option<&[u8]>) -> Option<u64> {
@@ -51,7 +77,10 @@ fn contents(key: &Option<Bytes>, value: &Option<Bytes>, headers: &[Header], time
         sum = part_digest(sum, part);
     }
     for header in headers {
-        sum = part_digest(part_digest(sum, Some(header.key.as_bytes())), header.value.as_deref());
+        sum = part_digest(
+            part_digest(sum, Some(header.key.as_bytes())),
+            header.value.as_deref(),
+        );
     }
     sum
 }
@@ -74,9 +103,22 @@ mod tests {
     use super::*;
 
     fn read(record: Record) -> Fetched {
-        let Record { key, value, headers, timestamp } = record;
+        let Record {
+            key,
+            value,
+            headers,
+            timestamp,
+        } = record;
         let timestamp = timestamp.expect("set");
-        Fetched { topic: "t".into(), partition: 0, offset: 0, timestamp, key, value, headers }
+        Fetched {
+            topic: "t".into(),
+            partition: 0,
+            offset: 0,
+            timestamp,
+            key,
+            value,
+            headers,
+        }
     }
 
     #[test]
