@@ -248,7 +248,7 @@ impl<E: Env> Admin<E> {
             .responses
             .first()
             .ok_or_else(|| no_answer(&subject))?;
-        ClientError::check(result.error_code, result.error_message, subject).map_err(refused)
+        ClientError::check(result.error_code, result.error_message, subject).map_err(unless_absent)
     }
 
     /// Raises the number of a topic's partitions to `count`.
@@ -276,7 +276,7 @@ impl<E: Env> Admin<E> {
             .results
             .first()
             .ok_or_else(|| no_answer(&subject))?;
-        ClientError::check(result.error_code, result.error_message, subject).map_err(refused)
+        ClientError::check(result.error_code, result.error_message, subject).map_err(unless_absent)
     }
 
     /// The brokers, and who is controller.

@@ -15,7 +15,7 @@ const LONG_FUNCTIONS_RATCHET: usize = 0;
 
 /// Data in the shape of code.
 fn is_table(source: &Source) -> bool {
-    source.path.starts_with("crates/wire/src/message/") || source.path.ends_with("/error_code.rs")
+    source.path.starts_with("crates/wire/src/messages/") || source.path.ends_with("/error_code.rs")
 }
 
 struct Functions {

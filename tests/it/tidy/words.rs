@@ -7,6 +7,8 @@ use super::{Source, assert_none, sources};
 fn lines_with(source: &Source, words: &[String]) -> Vec<String> {
     let mut found = Vec::new();
     for (index, line) in source.text.lines().enumerate() {
+        // A loop over instants is no promise.
+        let line = line.replace("for now in ", "");
         if let Some(word) = words.iter().find(|word| line.contains(word.as_str())) {
             found.push(format!("{}:{}: {word}", source.path, index + 1));
         }
@@ -70,7 +72,7 @@ fn reality_is_met_only_where_it_may_be() {
 }
 
 #[test]
-fn test_names_are_sentences() {
+fn names_of_tests_are_sentences() {
     let banned = words(&[("fn te", "st_")]);
     let complaints = sources().iter().flat_map(|source| lines_with(source, &banned)).collect();
     assert_none("names that begin with a word they need not", complaints);

@@ -1,3 +1,5 @@
+//! Joining, leaving and staying: who is a member, and who no longer is.
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);

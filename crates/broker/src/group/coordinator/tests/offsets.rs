@@ -1,3 +1,5 @@
+//! Committed offsets: who may commit, what is kept, and what expires.
+
 use std::collections::BTreeSet;
 
 use super::*;

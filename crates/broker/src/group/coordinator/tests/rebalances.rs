@@ -1,3 +1,5 @@
+//! Rebalances: who is waited for, who leads, and what each member is given.
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,3 +1,5 @@
+//! Static members: those that come back under a name of their own.
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
