@@ -9,7 +9,10 @@ use std::process::{Output, Stdio};
 fn assert_refused(output: &Output, code: i32, words: &[&str]) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{said}");
-    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+    let lines: Vec<&str> = said
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
     assert_eq!(lines.len(), 1, "one line, not: {said}");
     for word in words {
         assert!(lines[0].contains(word), "no '{word}' in: {said}");
@@ -32,7 +35,15 @@ fn feed(arguments: &[&str], input: &[u8]) -> Output {
 
 fn serve(data: &std::path::Path, more: &[&str]) -> Output {
     let data = data.to_str().expect("a UTF-8 path");
-    let mut arguments = vec!["serve", "--data", data, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let mut arguments = vec![
+        "serve",
+        "--data",
+        data,
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+    ];
     arguments.extend(more);
     run(&arguments)
 }
@@ -62,7 +73,15 @@ fn a_value_of_the_wrong_kind_says_what_would_be_right() {
 fn a_listener_beyond_loopback_needs_to_be_called_insecure() {
     let scratch = Scratch::new("beyond-loopback");
     let data = scratch.path().to_str().expect("a UTF-8 path");
-    let output = run(&["serve", "--data", data, "--listen", "0.0.0.0:0", "--admin", "127.0.0.1:0"]);
+    let output = run(&[
+        "serve",
+        "--data",
+        data,
+        "--listen",
+        "0.0.0.0:0",
+        "--admin",
+        "127.0.0.1:0",
+    ]);
     assert_refused(&output, 2, &["0.0.0.0", "--insecure"]);
 }
 
@@ -71,7 +90,15 @@ fn a_port_in_use_is_named() {
     let (one, two) = (Scratch::new("port-one"), Scratch::new("port-two"));
     let node = Node::start(one.path());
     let data = two.path().to_str().expect("a UTF-8 path");
-    let output = run(&["serve", "--data", data, "--listen", &node.kafka, "--admin", "127.0.0.1:0"]);
+    let output = run(&[
+        "serve",
+        "--data",
+        data,
+        "--listen",
+        &node.kafka,
+        "--admin",
+        "127.0.0.1:0",
+    ]);
     assert_refused(&output, 2, &[&node.kafka, "listen"]);
 }
 
@@ -80,17 +107,32 @@ fn a_data_directory_in_use_is_not_touched() {
     let scratch = Scratch::new("in-use");
     let node = Node::start(scratch.path());
     let output = serve(scratch.path(), &[]);
-    assert_refused(&output, 2, &[scratch.path().to_str().expect("a UTF-8 path")]);
+    assert_refused(
+        &output,
+        2,
+        &[scratch.path().to_str().expect("a UTF-8 path")],
+    );
     assert!(node.stop().success());
 }
 
 #[test]
 fn a_directory_of_another_program_is_not_touched() {
     let scratch = Scratch::new("foreign");
-    std::fs::write(scratch.path().join("meta.properties"), "version=1\ncluster.id=x\n").expect("written");
+    std::fs::write(
+        scratch.path().join("meta.properties"),
+        "version=1\ncluster.id=x\n",
+    )
+    .expect("written");
     let output = serve(scratch.path(), &[]);
-    assert_refused(&output, 2, &[scratch.path().to_str().expect("a UTF-8 path")]);
-    let names: Vec<_> = std::fs::read_dir(scratch.path()).expect("listed").map(|e| e.expect("an entry").file_name()).collect();
+    assert_refused(
+        &output,
+        2,
+        &[scratch.path().to_str().expect("a UTF-8 path")],
+    );
+    let names: Vec<_> = std::fs::read_dir(scratch.path())
+        .expect("listed")
+        .map(|e| e.expect("an entry").file_name())
+        .collect();
     assert_eq!(names, ["meta.properties"]);
 }
 
@@ -110,13 +152,44 @@ fn lines_come_out_as_they_went_in() {
     let node = Node::start(scratch.path());
     let input = b"one\r\n\n\xff\xfe not text\nlast without newline";
     let output = feed(&["produce", "lines", "--brokers", &node.kafka], input);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let output = run(&["consume", "lines", "--brokers", &node.kafka, "--exit-at-end"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let output = run(&[
+        "consume",
+        "lines",
+        "--brokers",
+        &node.kafka,
+        "--exit-at-end",
+    ]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert_eq!(output.stdout, [&input[..], b"\n"].concat());
-    let output = run(&["consume", "lines", "--brokers", &node.kafka, "--from", "2", "--count", "1"]);
+    let output = run(&[
+        "consume",
+        "lines",
+        "--brokers",
+        &node.kafka,
+        "--from",
+        "2",
+        "--count",
+        "1",
+    ]);
     assert_eq!(output.stdout, b"\xff\xfe not text\n");
-    let output = run(&["consume", "lines", "--brokers", &node.kafka, "--from", "end", "--exit-at-end"]);
+    let output = run(&[
+        "consume",
+        "lines",
+        "--brokers",
+        &node.kafka,
+        "--from",
+        "end",
+        "--exit-at-end",
+    ]);
     assert_eq!(output.stdout, b"");
 }
 
@@ -125,9 +198,16 @@ fn unacknowledged_lines_are_counted() {
     let scratch = Scratch::new("unacknowledged");
     let node = Node::start(scratch.path());
     let brokers = node.kafka.clone();
-    let output = feed(&["produce", "bad/name", "--brokers", &brokers], b"one\ntwo\nthree\n");
+    let output = feed(
+        &["produce", "bad/name", "--brokers", &brokers],
+        b"one\ntwo\nthree\n",
+    );
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains('3'), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains('3'),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
@@ -140,13 +220,27 @@ fn topics_are_made_listed_altered_described_and_deleted() {
         all.extend(["--brokers", &node.kafka]);
         run(&all)
     };
-    assert!(topic(&["create", "orders", "--partitions", "3", "--config", "retention.ms=1000000"]).status.success());
+    assert!(
+        topic(&[
+            "create",
+            "orders",
+            "--partitions",
+            "3",
+            "--config",
+            "retention.ms=1000000"
+        ])
+        .status
+        .success()
+    );
     assert_refused(&topic(&["create", "orders"]), 1, &["orders"]);
     let listed = topic(&["list", "--json"]);
     assert!(String::from_utf8_lossy(&listed.stdout).contains("\"orders\""));
     let described = topic(&["describe", "orders", "--json"]);
     let described = String::from_utf8_lossy(&described.stdout).into_owned();
-    assert!(described.contains("retention.ms") && described.contains("1000000"), "{described}");
+    assert!(
+        described.contains("retention.ms") && described.contains("1000000"),
+        "{described}"
+    );
     assert!(topic(&["delete", "orders"]).status.success());
     assert_refused(&topic(&["delete", "orders"]), 1, &["orders"]);
     assert!(!String::from_utf8_lossy(&topic(&["list"]).stdout).contains("orders"));
@@ -156,20 +250,41 @@ fn topics_are_made_listed_altered_described_and_deleted() {
 fn a_stopped_data_directory_verifies_and_a_damaged_one_does_not() {
     let scratch = Scratch::new("verify");
     let node = Node::start(scratch.path());
-    assert!(feed(&["produce", "lines", "--brokers", &node.kafka], &b"a line of some length\n".repeat(5000)).status.success());
+    assert!(
+        feed(
+            &["produce", "lines", "--brokers", &node.kafka],
+            &b"a line of some length\n".repeat(5000)
+        )
+        .status
+        .success()
+    );
     assert!(node.stop().success());
     let data = scratch.path().to_str().expect("a UTF-8 path");
     let verified = run(&["log", "verify", data]);
-    assert_eq!(verified.status.code(), Some(0), "{}", String::from_utf8_lossy(&verified.stderr));
+    assert_eq!(
+        verified.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&verified.stderr)
+    );
     let segment = largest_segment(scratch.path());
     let mut bytes = std::fs::read(&segment).expect("the segment is readable");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&segment, bytes).expect("the segment is writable");
     let damaged = run(&["log", "verify", data]);
-    assert_eq!(damaged.status.code(), Some(3), "{}", String::from_utf8_lossy(&damaged.stderr));
-    let said = String::from_utf8_lossy(&damaged.stderr).into_owned() + &String::from_utf8_lossy(&damaged.stdout);
-    assert!(said.contains(segment.file_name().expect("a name").to_str().expect("text")), "{said}");
+    assert_eq!(
+        damaged.status.code(),
+        Some(3),
+        "{}",
+        String::from_utf8_lossy(&damaged.stderr)
+    );
+    let said = String::from_utf8_lossy(&damaged.stderr).into_owned()
+        + &String::from_utf8_lossy(&damaged.stdout);
+    assert!(
+        said.contains(segment.file_name().expect("a name").to_str().expect("text")),
+        "{said}"
+    );
 }
 
 fn largest_segment(data: &std::path::Path) -> std::path::PathBuf {

@@ -8,19 +8,45 @@ use std::time::Duration;
 /// Sends the bytes on a connection of their own, and answers what came back until the end of the stream.
 fn send(node: &Node, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(&node.kafka).expect("the node accepts");
-    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .expect("a timeout");
     match stream.write_all(bytes) {
         Ok(()) => {}
-        Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => return Vec::new(),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+            ) =>
+        {
+            return Vec::new();
+        }
         Err(error) => panic!("written: {error}"),
     }
-    stream.shutdown(std::net::Shutdown::Write).expect("half closed");
+    stream
+        .shutdown(std::net::Shutdown::Write)
+        .expect("half closed");
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
         Ok(_) => answer,
         Err(error) if error.kind() == ErrorKind::ConnectionReset => answer,
         Err(error) => panic!("the node neither answers nor closes: {error}"),
     }
+}
+
+/// Sends one request, and answers the frame that comes back.
+fn ask(node: &Node, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(&node.kafka).expect("the node accepts");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .expect("a timeout");
+    stream.write_all(bytes).expect("written");
+    let mut answer = vec![0; 4];
+    stream.read_exact(&mut answer).expect("a length");
+    let length = u32::from_be_bytes(answer[..].try_into().expect("four bytes"));
+    answer.resize(4 + length as usize, 0);
+    stream.read_exact(&mut answer[4..]).expect("a frame");
+    answer
 }
 
 fn frame(body: &[u8]) -> Vec<u8> {
@@ -39,14 +65,26 @@ fn request(key: i16, version: i16, body: &[u8]) -> Vec<u8> {
 }
 
 fn resident_kib(node: &Node) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", node.id())).expect("the process lives");
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).expect("its size is known");
-    line.split_whitespace().nth(1).expect("a figure").parse().expect("a number")
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", node.id())).expect("the process lives");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS"))
+        .expect("its size is known");
+    line.split_whitespace()
+        .nth(1)
+        .expect("a figure")
+        .parse()
+        .expect("a number")
 }
 
 fn assert_serves(node: &Node) {
     let output = run(&["topic", "list", "--brokers", &node.kafka]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
@@ -68,11 +106,15 @@ fn an_unknown_version_of_api_versions_is_answered_with_what_there_is() {
     let scratch = Scratch::new("versions");
     let node = Node::start(scratch.path());
     // From version 3 on its header ends with tagged fields, here none.
-    let answer = send(&node, &request(18, 99, b"\0"));
+    let answer = ask(&node, &request(18, 99, b"\0"));
     assert!(answer.len() > 10, "{answer:?}");
     assert_eq!(&answer[4..8], &77_i32.to_be_bytes());
     assert_eq!(&answer[8..10], &35_i16.to_be_bytes(), "UNSUPPORTED_VERSION");
-    assert_eq!(send(&node, &request(0, 2, b"")), b"", "Produce v2 closes the connection");
+    assert_eq!(
+        send(&node, &request(0, 2, b"")),
+        b"",
+        "Produce v2 closes the connection"
+    );
     assert_eq!(send(&node, &request(999, 0, b"")), b"");
     assert_serves(&node);
 }
@@ -109,7 +151,10 @@ fn random_frames_close_connections_and_nothing_else() {
     for _ in 0..3000 {
         let length = (random() % 200) as usize;
         let body: Vec<u8> = (0..length).map(|_| random() as u8).collect();
-        send(&node, &request((random() % 50) as i16, (random() % 14) as i16, &body));
+        send(
+            &node,
+            &request((random() % 50) as i16, (random() % 14) as i16, &body),
+        );
     }
     assert_serves(&node);
     assert!(node.stop().success());

@@ -12,7 +12,8 @@ impl Scratch {
     pub fn new(name: &str) -> Scratch {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}-{number}", std::process::id()));
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("{name}-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path).expect("the target's own temporary directory is writable");
         Scratch(path)
     }
@@ -81,9 +82,18 @@ impl Node {
             .find(|line| line.starts_with("taffrail ready "))
             .expect("the broker says that it is ready");
         let field = |name: &str| {
-            line.split(' ').find_map(|word| word.strip_prefix(name)).unwrap_or_else(|| panic!("no {name} in {line}")).to_string()
+            line.split(' ')
+                .find_map(|word| word.strip_prefix(name))
+                .unwrap_or_else(|| panic!("no {name} in {line}"))
+                .to_string()
         };
-        Node { process, data, extra, kafka: field("kafka="), admin: field("admin=") }
+        Node {
+            process,
+            data,
+            extra,
+            kafka: field("kafka="),
+            admin: field("admin="),
+        }
     }
 
     /// The process id.
@@ -93,7 +103,12 @@ impl Node {
 
     /// `kill -9`, and a new start on the same directory and ports.
     pub fn kill_and_restart(self) -> Node {
-        let (data, kafka, admin, extra) = (self.data.clone(), self.kafka.clone(), self.admin.clone(), self.extra.clone());
+        let (data, kafka, admin, extra) = (
+            self.data.clone(),
+            self.kafka.clone(),
+            self.admin.clone(),
+            self.extra.clone(),
+        );
         drop(self);
         Node::launch(data, &kafka, &admin, extra)
     }
@@ -101,7 +116,10 @@ impl Node {
     /// SIGTERM, and the exit status.
     pub fn stop(mut self) -> ExitStatus {
         let pid = self.process.id().to_string();
-        let killed = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        let killed = Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("kill runs");
         assert!(killed.success());
         self.process.wait().expect("the broker ends")
     }
@@ -111,6 +129,8 @@ impl Drop for Node {
     fn drop(&mut self) {
         // Fails only if the process has ended already, which is what is wanted.
         let _ = self.process.kill();
-        self.process.wait().expect("the process is ours to wait for");
+        self.process
+            .wait()
+            .expect("the process is ours to wait for");
     }
 }

@@ -31,7 +31,9 @@ fn send(brokers: &str, from: usize, to: usize) {
     runtime().block_on(async {
         for number in from..to {
             let value = number.to_string();
-            let record = FutureRecord::<str, str>::to("work").partition(number as i32 % PARTITIONS).payload(&value);
+            let record = FutureRecord::<str, str>::to("work")
+                .partition(number as i32 % PARTITIONS)
+                .payload(&value);
             producer.send(record, PATIENCE).await.expect("acknowledged");
         }
     });
@@ -58,10 +60,19 @@ fn commit(member: &BaseConsumer, message: &BorrowedMessage<'_>) -> bool {
 }
 
 /// Polls the members in turn, committing what each returns, until `done`.
-fn poll_until(members: &[&BaseConsumer], progress: &mut Progress, done: impl Fn(&Progress) -> bool) {
+fn poll_until(
+    members: &[&BaseConsumer],
+    progress: &mut Progress,
+    done: impl Fn(&Progress) -> bool,
+) {
     let start = Instant::now();
     while !done(progress) {
-        assert!(start.elapsed() < PATIENCE, "only {} records came, {:?} are committed", progress.numbers.len(), progress.committed);
+        assert!(
+            start.elapsed() < PATIENCE,
+            "only {} records came, {:?} are committed",
+            progress.numbers.len(),
+            progress.committed
+        );
         for member in members {
             let message = match member.poll(Duration::from_millis(20)) {
                 None => continue,
@@ -71,10 +82,22 @@ fn poll_until(members: &[&BaseConsumer], progress: &mut Progress, done: impl Fn(
                 ))) => continue,
                 Some(message) => message.expect("no error"),
             };
-            let number: usize = std::str::from_utf8(message.payload().expect("a value")).expect("text").parse().expect("a number");
+            let number: usize = std::str::from_utf8(message.payload().expect("a value"))
+                .expect("text")
+                .parse()
+                .expect("a number");
             let partition = message.partition() as usize;
-            assert_eq!((message.offset(), partition as i32), ((number / PARTITIONS as usize) as i64, number as i32 % PARTITIONS));
-            assert!(message.offset() >= progress.committed[partition], "{number} came again after it was committed");
+            assert_eq!(
+                (message.offset(), partition as i32),
+                (
+                    (number / PARTITIONS as usize) as i64,
+                    number as i32 % PARTITIONS
+                )
+            );
+            assert!(
+                message.offset() >= progress.committed[partition],
+                "{number} came again after it was committed"
+            );
             progress.numbers.insert(number);
             if commit(member, &message) {
                 progress.committed[partition] = message.offset() + 1;
@@ -87,47 +110,83 @@ fn poll_until(members: &[&BaseConsumer], progress: &mut Progress, done: impl Fn(
 fn settle(members: &[&BaseConsumer], share: usize, progress: &mut Progress) {
     let start = Instant::now();
     loop {
-        let shares: Vec<usize> = members.iter().map(|m| m.assignment().expect("an assignment").count()).collect();
+        let shares: Vec<usize> = members
+            .iter()
+            .map(|m| m.assignment().expect("an assignment").count())
+            .collect();
         if shares.iter().all(|owned| *owned == share) {
             return;
         }
-        assert!(start.elapsed() < PATIENCE, "the members own {shares:?}, wanted {share} each");
+        assert!(
+            start.elapsed() < PATIENCE,
+            "the members own {shares:?}, wanted {share} each"
+        );
         let before = Instant::now();
-        poll_until(members, progress, |_| before.elapsed() > Duration::from_millis(200));
+        poll_until(members, progress, |_| {
+            before.elapsed() > Duration::from_millis(200)
+        });
     }
 }
 
 fn committed(brokers: &str, group: &str) -> Vec<Offset> {
-    let consumer: BaseConsumer = config(brokers).set("group.id", group).create().expect("a consumer");
+    let consumer: BaseConsumer = config(brokers)
+        .set("group.id", group)
+        .create()
+        .expect("a consumer");
     let mut list = TopicPartitionList::new();
     for partition in 0..PARTITIONS {
         list.add_partition("work", partition);
     }
-    let found = consumer.committed_offsets(list, PATIENCE).expect("the request is answered");
-    found.elements().iter().map(|element| element.offset()).collect()
+    let found = consumer
+        .committed_offsets(list, PATIENCE)
+        .expect("the request is answered");
+    found
+        .elements()
+        .iter()
+        .map(|element| element.offset())
+        .collect()
 }
 
 fn three_members_share_the_work(strategy: &str) {
     let scratch = Scratch::new("group");
-    let mut node = Node::start_with(scratch.path(), &["--set", "group.initial.rebalance.delay.ms=200"]);
+    let mut node = Node::start_with(
+        scratch.path(),
+        &["--set", "group.initial.rebalance.delay.ms=200"],
+    );
     create_topic(&node.kafka, "work", PARTITIONS);
     send(&node.kafka, 0, 300);
     let mut progress = Progress::default();
 
-    let (one, two) = (member(&node.kafka, "team", strategy), member(&node.kafka, "team", strategy));
+    let (one, two) = (
+        member(&node.kafka, "team", strategy),
+        member(&node.kafka, "team", strategy),
+    );
     settle(&[&one, &two], 3, &mut progress);
     let three = member(&node.kafka, "team", strategy);
     settle(&[&one, &two, &three], 2, &mut progress);
-    poll_until(&[&one, &two, &three], &mut progress, |progress| progress.committed == [50; PARTITIONS as usize]);
-    assert_eq!(committed(&node.kafka, "team"), vec![Offset::Offset(50); PARTITIONS as usize]);
+    poll_until(&[&one, &two, &three], &mut progress, |progress| {
+        progress.committed == [50; PARTITIONS as usize]
+    });
+    assert_eq!(
+        committed(&node.kafka, "team"),
+        vec![Offset::Offset(50); PARTITIONS as usize]
+    );
 
     node = node.kill_and_restart();
-    assert_eq!(committed(&node.kafka, "team"), vec![Offset::Offset(50); PARTITIONS as usize]);
+    assert_eq!(
+        committed(&node.kafka, "team"),
+        vec![Offset::Offset(50); PARTITIONS as usize]
+    );
     send(&node.kafka, 300, 360);
     drop(two);
     settle(&[&one, &three], 3, &mut progress);
-    poll_until(&[&one, &three], &mut progress, |progress| progress.committed == [60; PARTITIONS as usize]);
-    assert_eq!(committed(&node.kafka, "team"), vec![Offset::Offset(60); PARTITIONS as usize]);
+    poll_until(&[&one, &three], &mut progress, |progress| {
+        progress.committed == [60; PARTITIONS as usize]
+    });
+    assert_eq!(
+        committed(&node.kafka, "team"),
+        vec![Offset::Offset(60); PARTITIONS as usize]
+    );
     assert_eq!(progress.numbers, (0..360).collect());
 }
 

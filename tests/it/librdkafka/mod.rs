@@ -15,18 +15,25 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
 }
 
 fn config(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers).set("reconnect.backoff.max.ms", "500");
+    config
+        .set("bootstrap.servers", brokers)
+        .set("reconnect.backoff.max.ms", "500");
     config
 }
 
 fn producer(brokers: &str, settings: &[(&str, &str)]) -> FutureProducer {
     let mut config = config(brokers);
-    config.set("enable.idempotence", "true").set("message.timeout.ms", "60000");
+    config
+        .set("enable.idempotence", "true")
+        .set("message.timeout.ms", "60000");
     for (key, value) in settings {
         config.set(*key, *value);
     }
@@ -34,10 +41,14 @@ fn producer(brokers: &str, settings: &[(&str, &str)]) -> FutureProducer {
 }
 
 fn create_topic(brokers: &str, name: &str, partitions: i32) {
-    let admin: AdminClient<DefaultClientContext> = config(brokers).create().expect("an admin client");
+    let admin: AdminClient<DefaultClientContext> =
+        config(brokers).create().expect("an admin client");
     let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
     let results = runtime()
-        .block_on(admin.create_topics([&topic], &AdminOptions::new().request_timeout(Some(PATIENCE))))
+        .block_on(admin.create_topics(
+            [&topic],
+            &AdminOptions::new().request_timeout(Some(PATIENCE)),
+        ))
         .expect("the request is answered");
     for result in results {
         assert_eq!(result.expect("the topic is made"), name);
@@ -52,5 +63,7 @@ fn next(consumer: &BaseConsumer) -> BorrowedMessage<'_> {
 
 /// What the broker says of a partition: first offset and end.
 fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> (i64, i64) {
-    consumer.fetch_watermarks(topic, partition, PATIENCE).expect("watermarks")
+    consumer
+        .fetch_watermarks(topic, partition, PATIENCE)
+        .expect("watermarks")
 }

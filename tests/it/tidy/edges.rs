@@ -10,24 +10,58 @@ const EDGES: &[(&str, &[&str])] = &[
     ("crates/wire", &[]),
     ("crates/storage", &["env", "record"]),
     ("crates/replication", &["record"]),
-    ("crates/broker", &["env", "record", "wire", "storage", "replication"]),
+    (
+        "crates/broker",
+        &["env", "record", "wire", "storage", "replication"],
+    ),
     ("crates/client", &["env", "record", "wire"]),
     ("crates/os", &["env"]),
-    ("crates/server", &["env", "record", "wire", "storage", "broker", "client", "os"]),
-    ("sim", &["env", "record", "wire", "storage", "replication", "broker", "client"]),
+    (
+        "crates/server",
+        &["env", "record", "wire", "storage", "broker", "client", "os"],
+    ),
+    (
+        "sim",
+        &[
+            "env",
+            "record",
+            "wire",
+            "storage",
+            "replication",
+            "broker",
+            "client",
+        ],
+    ),
     (
         "tests",
-        &["env", "record", "wire", "storage", "replication", "broker", "client", "os", "server", "sim"],
+        &[
+            "env",
+            "record",
+            "wire",
+            "storage",
+            "replication",
+            "broker",
+            "client",
+            "os",
+            "server",
+            "sim",
+        ],
     ),
 ];
 
 /// Foreign crates that only one of ours may name.
-const ONLY: &[(&str, &str)] = &[("tokio", "crates/os"), ("rustix", "crates/os"), ("hyper", "crates/server"), ("madsim", "sim")];
+const ONLY: &[(&str, &str)] = &[
+    ("tokio", "crates/os"),
+    ("rustix", "crates/os"),
+    ("hyper", "crates/server"),
+    ("madsim", "sim"),
+];
 
 fn manifest(package: &str) -> toml::Table {
     let path = root().join(package).join("Cargo.toml");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    text.parse().unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    text.parse()
+        .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 /// The names in `[dependencies]`, for every target.
@@ -80,7 +114,9 @@ fn what_calls_the_system_stays_in_its_crate() {
         let names = dependencies(&manifest(package));
         for (foreign, home) in ONLY {
             if names.contains(*foreign) && package != home {
-                complaints.push(format!("{package} must not depend on {foreign}: only {home} may"));
+                complaints.push(format!(
+                    "{package} must not depend on {foreign}: only {home} may"
+                ));
             }
         }
     }

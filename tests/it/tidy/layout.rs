@@ -2,7 +2,16 @@
 
 use super::{assert_none, relative, root, sources, walk};
 
-const AT_THE_ROOT: &[&str] = &["Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "crates", "sim", "tests", "fixtures"];
+const AT_THE_ROOT: &[&str] = &[
+    "Cargo.toml",
+    "Cargo.lock",
+    "LICENSE",
+    "README.md",
+    "crates",
+    "sim",
+    "tests",
+    "fixtures",
+];
 
 /// Made by building or by running, and ignored by git.
 const MADE: &[&str] = &["target", "taffrail-data"];
@@ -11,8 +20,15 @@ const MADE: &[&str] = &["target", "taffrail-data"];
 fn the_root_holds_only_what_belongs_there() {
     let mut complaints = Vec::new();
     for entry in std::fs::read_dir(root()).expect("the root is readable") {
-        let name = entry.expect("entry is readable").file_name().to_string_lossy().into_owned();
-        if !name.starts_with('.') && !AT_THE_ROOT.contains(&name.as_str()) && !MADE.contains(&name.as_str()) {
+        let name = entry
+            .expect("entry is readable")
+            .file_name()
+            .to_string_lossy()
+            .into_owned();
+        if !name.starts_with('.')
+            && !AT_THE_ROOT.contains(&name.as_str())
+            && !MADE.contains(&name.as_str())
+        {
             complaints.push(name);
         }
     }
@@ -31,8 +47,14 @@ fn every_fixture_is_used() {
     }
     let mut complaints = Vec::new();
     for entry in std::fs::read_dir(root().join("fixtures")).expect("fixtures/ is readable") {
-        let name = entry.expect("entry is readable").file_name().to_string_lossy().into_owned();
-        if !readers.contains(&format!("fixtures/{name}")) && !readers.contains(&format!("\"{name}\"")) {
+        let name = entry
+            .expect("entry is readable")
+            .file_name()
+            .to_string_lossy()
+            .into_owned();
+        if !readers.contains(&format!("fixtures/{name}"))
+            && !readers.contains(&format!("\"{name}\""))
+        {
             complaints.push(format!("fixtures/{name}"));
         }
     }
@@ -53,12 +75,17 @@ fn every_file_begins_by_saying_what_it_is() {
 
 #[test]
 fn file_names_are_nouns_of_the_field() {
-    let banned = ["utils", "util", "common", "helper", "helpers", "manager", "misc"];
+    let banned = [
+        "utils", "util", "common", "helper", "helpers", "manager", "misc",
+    ];
     let mut complaints = Vec::new();
     for top in ["crates", "sim", "tests"] {
         walk(&root().join(top), &mut |path| {
             let path = relative(path);
-            if path.split(['/', '.', '_', '-']).any(|part| banned.contains(&part)) {
+            if path
+                .split(['/', '.', '_', '-'])
+                .any(|part| banned.contains(&part))
+            {
                 complaints.push(path);
             }
         });

@@ -13,7 +13,10 @@ use std::path::{Path, PathBuf};
 
 /// The root of the workspace.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent").to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ has a parent")
+        .to_path_buf()
 }
 
 /// A Rust source file of ours.
@@ -40,24 +43,37 @@ fn sources() -> Vec<Source> {
         walk(&root().join(top), &mut |path| {
             if path.extension().is_some_and(|e| e == "rs") {
                 let text = std::fs::read_to_string(path).expect("source is readable UTF-8");
-                found.push(Source { path: relative(path), text });
+                found.push(Source {
+                    path: relative(path),
+                    text,
+                });
             }
         });
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
-    assert!(found.len() > 50, "the walk found only {} files: it looks in the wrong place", found.len());
+    assert!(
+        found.len() > 50,
+        "the walk found only {} files: it looks in the wrong place",
+        found.len()
+    );
     found
 }
 
 fn relative(path: &Path) -> String {
-    path.strip_prefix(root()).expect("under the root").to_string_lossy().replace('\\', "/")
+    path.strip_prefix(root())
+        .expect("under the root")
+        .to_string_lossy()
+        .replace('\\', "/")
 }
 
 fn walk(directory: &Path, visit: &mut dyn FnMut(&Path)) {
     for entry in std::fs::read_dir(directory).expect("directory is readable") {
         let path = entry.expect("entry is readable").path();
         if path.is_dir() {
-            if path.file_name().is_some_and(|n| n != "target" && n != "node_modules") {
+            if path
+                .file_name()
+                .is_some_and(|n| n != "target" && n != "node_modules")
+            {
                 walk(&path, visit);
             }
         } else {
@@ -68,5 +84,9 @@ fn walk(directory: &Path, visit: &mut dyn FnMut(&Path)) {
 
 /// Fails with every complaint at once, so that one run shows all there is to mend.
 fn assert_none(what: &str, complaints: Vec<String>) {
-    assert!(complaints.is_empty(), "{what}:\n  {}", complaints.join("\n  "));
+    assert!(
+        complaints.is_empty(),
+        "{what}:\n  {}",
+        complaints.join("\n  ")
+    );
 }

@@ -57,9 +57,18 @@ fn functions() -> Vec<(String, usize)> {
         let file = syn::parse_file(&source.text).unwrap_or_else(|e| panic!("{}: {e}", source.path));
         let mut found = Functions { lines: Vec::new() };
         found.visit_file(&file);
-        all.extend(found.lines.into_iter().map(|(name, lines)| (format!("{} {name}", source.path), lines)));
+        all.extend(
+            found
+                .lines
+                .into_iter()
+                .map(|(name, lines)| (format!("{} {name}", source.path), lines)),
+        );
     }
-    assert!(all.len() > 500, "only {} functions found: the visitor is blind", all.len());
+    assert!(
+        all.len() > 500,
+        "only {} functions found: the visitor is blind",
+        all.len()
+    );
     all
 }
 
@@ -82,7 +91,10 @@ fn files_are_short() {
         .collect();
     assert_none("files that are too long", complaints);
     let median = median(sizes.into_iter().map(|(_, lines)| lines).collect());
-    assert!(median <= FILE_LINES_MEDIAN_MAX, "the median file has {median} lines, at most {FILE_LINES_MEDIAN_MAX}");
+    assert!(
+        median <= FILE_LINES_MEDIAN_MAX,
+        "the median file has {median} lines, at most {FILE_LINES_MEDIAN_MAX}"
+    );
 }
 
 #[test]
@@ -94,12 +106,14 @@ fn functions_are_short() {
         .map(|(name, lines)| format!("{name}: {lines} lines, at most {FUNCTION_LINES_MAX}"))
         .collect();
     assert!(
-        long.len() <= LONG_FUNCTIONS_RATCHET,
-        "{} functions are too long, {LONG_FUNCTIONS_RATCHET} stood before:\n  {}",
+        long.len() == LONG_FUNCTIONS_RATCHET,
+        "{} functions are too long, {LONG_FUNCTIONS_RATCHET} stood before (if fewer, lower the ratchet):\n  {}",
         long.len(),
         long.join("\n  ")
     );
-    assert_eq!(long.len(), LONG_FUNCTIONS_RATCHET, "fewer long functions than the ratchet says: lower it");
     let median = median(all.into_iter().map(|(_, lines)| lines).collect());
-    assert!(median <= FUNCTION_LINES_MEDIAN_MAX, "the median function has {median} lines");
+    assert!(
+        median <= FUNCTION_LINES_MEDIAN_MAX,
+        "the median function has {median} lines"
+    );
 }

@@ -23,14 +23,32 @@ fn words(parts: &[(&str, &str)]) -> Vec<String> {
 
 #[test]
 fn nothing_is_left_unfinished() {
-    let banned = words(&[("todo", "!("), ("unimplemented", "!("), ("#[ign", "ore"), ("TO", "DO"), ("FIX", "ME"), ("XX", "X"), ("for n", "ow"), ("simpl", "ified"), ("place", "holder")]);
-    let complaints = sources().iter().flat_map(|source| lines_with(source, &banned)).collect();
+    let banned = words(&[
+        ("todo", "!("),
+        ("unimplemented", "!("),
+        ("#[ign", "ore"),
+        ("TO", "DO"),
+        ("FIX", "ME"),
+        ("XX", "X"),
+        ("for n", "ow"),
+        ("simpl", "ified"),
+        ("place", "holder"),
+    ]);
+    let complaints = sources()
+        .iter()
+        .flat_map(|source| lines_with(source, &banned))
+        .collect();
     assert_none("unfinished work", complaints);
 }
 
 #[test]
 fn the_product_does_not_know_the_simulator() {
-    let banned = words(&[("cfg(mad", "sim"), ("mad", "sim::"), ("taffrail_", "sim"), ("cfg(fea", "ture")]);
+    let banned = words(&[
+        ("cfg(mad", "sim"),
+        ("mad", "sim::"),
+        ("taffrail_", "sim"),
+        ("cfg(fea", "ture"),
+    ]);
     let complaints = sources()
         .iter()
         .filter(|source| source.path.starts_with("crates/"))
@@ -64,16 +82,24 @@ fn reality_is_met_only_where_it_may_be() {
     let complaints = sources()
         .iter()
         .filter(|source| !source.is_test() && !source.path.starts_with("crates/os/"))
-        .filter(|source| !source.path.starts_with("sim/src/bin") && !source.path.starts_with("sim/src/main"))
+        .filter(|source| {
+            !source.path.starts_with("sim/src/bin") && !source.path.starts_with("sim/src/main")
+        })
         .filter(|source| source.path != "sim/src/kernel.rs" && source.path != "sim/src/runner.rs")
         .flat_map(|source| lines_with(source, &banned))
         .collect();
-    assert_none("calls of the operating system outside its crate", complaints);
+    assert_none(
+        "calls of the operating system outside its crate",
+        complaints,
+    );
 }
 
 #[test]
 fn names_of_tests_are_sentences() {
     let banned = words(&[("fn te", "st_")]);
-    let complaints = sources().iter().flat_map(|source| lines_with(source, &banned)).collect();
+    let complaints = sources()
+        .iter()
+        .flat_map(|source| lines_with(source, &banned))
+        .collect();
     assert_none("names that begin with a word they need not", complaints);
 }
