@@ -40,11 +40,14 @@
 //! ```
 
 pub mod chaos;
+pub mod checker;
 mod clock;
+mod cluster;
 pub mod decision;
 mod disk;
 mod env;
 pub mod fault;
+pub mod history;
 mod kernel;
 pub mod memory;
 mod net;
@@ -54,6 +57,7 @@ mod run;
 mod scheduler;
 mod timeline;
 pub mod trace;
+mod workload;
 mod world;
 
 pub use decision::{Decisions, Edits, Stream};

@@ -1,5 +1,6 @@
 //! Profiles: a cluster, its workload, its faults and its checkers under one name.
 
+mod broker;
 mod ground;
 
 use crate::run::{Outcome, Simulation};
@@ -15,11 +16,23 @@ pub struct Profile {
 }
 
 /// All profiles, in the order of listings.
-pub const PROFILES: &[Profile] = &[Profile {
-    name: "ground",
-    about: "a small log server and its clients: the simulator's own disk, network and deaths, nothing of the broker",
-    run: ground::run,
-}];
+pub const PROFILES: &[Profile] = &[
+    Profile {
+        name: "smoke",
+        about: "a short life of one broker and its clients: kills, power cuts, a broken network",
+        run: broker::smoke,
+    },
+    Profile {
+        name: "storage",
+        about: "one broker, several clients, every fault that leaves one good copy of what was synced",
+        run: broker::storage,
+    },
+    Profile {
+        name: "ground",
+        about: "a small log server and its clients: the simulator's own disk, network and deaths, nothing of the broker",
+        run: ground::run,
+    },
+];
 
 impl Profile {
     /// Finds a profile; the error names all there are.

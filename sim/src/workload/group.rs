@@ -5,7 +5,7 @@ use crate::env::SimEnv;
 use crate::history::{ClientId, Event};
 use std::rc::Rc;
 use std::time::Duration;
-use taffrail_client::consumer::Rebalance;
+use taffrail_client::Rebalance;
 use taffrail_client::{
     AssignorKind, Client, ClientOptions, ConsumeError, Consumer, ConsumerOptions,
 };

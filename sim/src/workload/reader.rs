@@ -6,8 +6,8 @@ use crate::history::{ClientId, Event};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
-use taffrail_client::consumer::StartAt;
-use taffrail_client::offsets::OffsetSpec;
+use taffrail_client::OffsetSpec;
+use taffrail_client::StartAt;
 use taffrail_client::{
     Client, ClientOptions, ConsumeError, Consumer, ConsumerOptions, OffsetReset, TopicPartitionName,
 };

@@ -1,0 +1,296 @@
+//! One broker's promises: the profiles `smoke` and `storage`.
+//!
+//! A run warms up, suffers, heals and gives an account of itself. Safety is judged at every event. After the healing the
+//! cluster owes progress within a bounded time; then every partition is read back, the broker is killed and the same is read
+//! again; then the power is cut, and read again; then it is stopped cleanly, its directory is verified offline, and
+//! everything is read a last time.
+
+use crate::chaos::Chaos;
+use crate::cluster::Broker;
+use crate::env::SimEnv;
+use crate::fault::FaultKind;
+use crate::history::Event;
+use crate::node::{NodeId, NodeOptions};
+use crate::run::{Limits, Outcome, Simulation};
+use crate::workload::{Phase, Stage, Topic, commits, group, producer, read_back, reader};
+use crate::world::World;
+use std::cell::Cell;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How long a healed cluster may take for anything it owes.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How much of everything.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    /// Simulated milliseconds of faults, drawn between these.
+    chaos_ms: (u64, u64),
+    producers: u64,
+    readers: u64,
+    committers: u64,
+    members: u64,
+}
+
+/// A few faults that every build can afford.
+const SMOKE_MENU: &[(FaultKind, u32)] = &[
+    (FaultKind::NetSplit, 200_000),
+    (FaultKind::NetShortRead, 200_000),
+    (FaultKind::NetReset, 3_000),
+    (FaultKind::DiskShortRead, 100_000),
+    (FaultKind::DiskTornSector, 500_000),
+    (FaultKind::DiskLostSectors, 800_000),
+    (FaultKind::DiskLostLength, 500_000),
+    (FaultKind::DiskLostName, 500_000),
+    (FaultKind::NodeKill, 60_000),
+    (FaultKind::NodePowerCut, 60_000),
+    (FaultKind::NodeStarve, 300_000),
+];
+
+/// Everything that leaves one good copy of what was synced.
+const STORAGE_MENU: &[(FaultKind, u32)] = &[
+    (FaultKind::DiskSyncFailed, 300),
+    (FaultKind::DiskReadError, 3_000),
+    (FaultKind::DiskWriteError, 300),
+    (FaultKind::DiskMetadataError, 1_000),
+    (FaultKind::DiskNoSpace, 5_000),
+    (FaultKind::DiskShortRead, 200_000),
+    (FaultKind::DiskStall, 200),
+    (FaultKind::DiskSlow, 2_000),
+    (FaultKind::DiskTornSector, 500_000),
+    (FaultKind::DiskLostSectors, 800_000),
+    (FaultKind::DiskLostLength, 500_000),
+    (FaultKind::DiskLostName, 500_000),
+    (FaultKind::DiskCacheDropped, 500_000),
+    (FaultKind::NetTail, 10_000),
+    (FaultKind::NetReset, 2_000),
+    (FaultKind::NetRefused, 50_000),
+    (FaultKind::NetAcceptStall, 50_000),
+    (FaultKind::NetSplit, 200_000),
+    (FaultKind::NetShortRead, 200_000),
+    (FaultKind::NetSmallWindow, 200_000),
+    (FaultKind::NetHalfOpen, 200_000),
+    (FaultKind::NetCut, 20_000),
+    (FaultKind::NodeKill, 40_000),
+    (FaultKind::NodeKillInRecovery, 300_000),
+    (FaultKind::NodePowerCut, 40_000),
+    (FaultKind::NodePause, 10_000),
+    (FaultKind::NodeStarve, 200_000),
+    (FaultKind::ClockOffset, 200_000),
+    (FaultKind::ClockDrift, 300_000),
+    (FaultKind::ClockStep, 20_000),
+    (FaultKind::ClockFreeze, 10_000),
+];
+
+/// Seconds of everything, for every build.
+pub(super) fn smoke(simulation: Simulation) -> Outcome<()> {
+    let size = Size {
+        chaos_ms: (300, 900),
+        producers: 1,
+        readers: 1,
+        committers: 1,
+        members: 0,
+    };
+    run(simulation.with_menu(SMOKE_MENU), size)
+}
+
+/// One broker under everything that a disk, a network, a process and a clock can do.
+pub(super) fn storage(simulation: Simulation) -> Outcome<()> {
+    let size = Size {
+        chaos_ms: (2_000, 8_000),
+        producers: 3,
+        readers: 2,
+        committers: 1,
+        members: 2,
+    };
+    run(simulation.with_menu(STORAGE_MENU), size)
+}
+
+fn run(mut simulation: Simulation, size: Size) -> Outcome<()> {
+    simulation.limits = Limits {
+        time_max: 3_600 * 1_000_000_000,
+        ..Limits::default()
+    };
+    simulation.run(move |world| live(world, size))
+}
+
+/// A whole run.
+async fn live(world: World, size: Size) {
+    let decisions = world.decisions();
+    let partitions = decisions.between(decisions.stream("profile/partitions"), 1, 4) as i32;
+    let length = decisions.stream("profile/length");
+    let chaos_ms = decisions.between(length, size.chaos_ms.0, size.chaos_ms.1);
+    let broker = Broker::new(&world, NodeOptions::named("broker"), partitions);
+    let stage = Stage::new(&world, broker.address(), draw_topics(&world, partitions));
+    let (starter, told) = (broker.clone(), stage.clone());
+    let chaos = Chaos::begin(&world, &[broker.node], move |_, _| starter.start(&told));
+    start_clients(&world, &stage, size);
+
+    chaos.rage(Duration::from_millis(chaos_ms)).await;
+    chaos.heal();
+    if progress(&world, &broker, &stage).await {
+        account(&world, &broker, &stage).await;
+    }
+    stage.conclude();
+}
+
+/// Topics are made on first use, so all have the broker's default number of partitions.
+fn draw_topics(world: &World, partitions: i32) -> Vec<Topic> {
+    let decisions = world.decisions();
+    let stream = decisions.stream("profile/topics");
+    (0..1 + decisions.below(stream, 3))
+        .map(|number| Topic {
+            name: format!("topic-{number}"),
+            partitions,
+            retained: false,
+        })
+        .collect()
+}
+
+fn start_clients(world: &World, stage: &Rc<Stage>, size: Size) {
+    let add = |kind: &str, number: u64| {
+        let node = world.add_node(NodeOptions::named(format!("{kind}-{number}")));
+        (node, node.0, stage.clone())
+    };
+    for number in 0..size.producers {
+        let (node, id, stage) = add("producer", number);
+        world.start(node, move |env| producer::run(env, stage, id));
+    }
+    for number in 0..size.readers {
+        let (node, id, stage) = add("reader", number);
+        world.start(node, move |env| reader::run(env, stage, id));
+    }
+    for number in 0..size.committers {
+        let (node, id, stage) = add("committer", number);
+        world.start(node, move |env| commits::run(env, stage, id));
+    }
+    for number in 0..size.members {
+        let (node, id, stage) = add("member", number);
+        world.start(node, move |env| group::run(env, stage, id));
+    }
+}
+
+/// What a healed cluster owes: it serves, every partition takes records, and whoever waits gets an answer.
+async fn progress(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage>) -> bool {
+    if !broker.until_serving(PATIENCE).await {
+        let why = broker
+            .refusal()
+            .unwrap_or_else(|| "it is still starting".to_owned());
+        world.fail(
+            "RECOVERY-RAN",
+            format!("the healed broker does not come back: {why}"),
+        );
+        return false;
+    }
+    let prober = world.add_node(NodeOptions::named("prober"));
+    let id = prober.0;
+    let probed = on_node(world, prober, stage, move |env, stage| {
+        producer::probe(env, stage, id, PATIENCE)
+    })
+    .await;
+    if let Some((partition, why)) = probed.first() {
+        world.fail(
+            "LIVE-PRODUCE",
+            format!("{partition} takes no record {PATIENCE:?} after the healing: {why}"),
+        );
+        return false;
+    }
+    stage.phase.set(Phase::Drain);
+    if !until(world, || stage.unsettled.get() == 0).await {
+        world.fail(
+            "LIVE-ACK",
+            format!(
+                "{} records have no fate {PATIENCE:?} after the healing",
+                stage.unsettled.get()
+            ),
+        );
+        return false;
+    }
+    stage.phase.set(Phase::Quiet);
+    if !until(world, || stage.busy.get() == 0).await {
+        world.fail(
+            "LIVE-CONSUME",
+            format!(
+                "{} clients do not end {PATIENCE:?} after the healing",
+                stage.busy.get()
+            ),
+        );
+        return false;
+    }
+    true
+}
+
+/// Everything read back: at once, after a kill, after a power cut, and after a clean stop.
+async fn account(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage>) {
+    const ROUNDS: u32 = 4;
+    let reader = world.add_node(NodeOptions::named("accountant"));
+    for round in 0..ROUNDS {
+        let errand = move |env, stage| read_back::run(env, stage, round, PATIENCE);
+        let refused = on_node(world, reader, stage, errand).await;
+        if let Some((partition, why)) = refused.first() {
+            let witness = format!("{partition} cannot be read back in round {round}: {why}");
+            return world.fail("LIVE-CONSUME", witness);
+        }
+        idle(world, broker, stage).await;
+        match round {
+            0 => broker.kill(),
+            1 => broker.power_cut(),
+            2 => {
+                if let Err(why) = broker.stop_and_verify(PATIENCE).await {
+                    return world.fail("CHECKPOINT-ATOMIC", why);
+                }
+            }
+            _ => return,
+        }
+        if !broker.until_serving(PATIENCE).await {
+            let why = broker
+                .refusal()
+                .unwrap_or_else(|| "it is still starting".to_owned());
+            let witness = format!("the broker does not come back after round {round}: {why}");
+            return world.fail("RECOVERY-RAN", witness);
+        }
+    }
+}
+
+/// Nobody asks anything any more: all reservations must have returned.
+async fn idle(world: &World, broker: &Broker, stage: &Stage) {
+    world.sleep(Duration::from_secs(2)).await;
+    if let Some(bytes) = broker.reserved_bytes() {
+        stage.tell(Event::IdleReservations {
+            node: broker.node.number(),
+            bytes,
+        });
+    }
+}
+
+/// Runs a client's errand on a node of its own, and answers what it brought.
+async fn on_node<T, F>(
+    world: &World,
+    node: NodeId,
+    stage: &Rc<Stage>,
+    errand: impl FnOnce(SimEnv, Rc<Stage>) -> F + 'static,
+) -> T
+where
+    T: Default + 'static,
+    F: Future<Output = T> + 'static,
+{
+    let result = Rc::new(Cell::new(T::default()));
+    let (slot, stage) = (result.clone(), stage.clone());
+    world.start(node, move |env| async move {
+        slot.set(errand(env, stage).await);
+    });
+    world.exited(node).await;
+    result.take()
+}
+
+async fn until(world: &World, condition: impl Fn() -> bool) -> bool {
+    let end = world.elapsed() + PATIENCE;
+    while !condition() {
+        if world.elapsed() >= end {
+            return false;
+        }
+        world.sleep(Duration::from_millis(20)).await;
+    }
+    true
+}
