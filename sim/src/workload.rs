@@ -79,6 +79,7 @@ impl Stage {
 
     /// Shows the judges what happened; an objection ends the run.
     pub fn tell(&self, event: Event) {
+        self.world.count_operation();
         let verdict = self.court.borrow_mut().on_event(&event);
         if let Err(violation) = verdict {
             self.world.fail(violation.invariant, violation.witness);
@@ -91,11 +92,6 @@ impl Stage {
         if let Err(violation) = verdict {
             self.world.fail(violation.invariant, violation.witness);
         }
-    }
-
-    /// Operations and observations judged so far.
-    pub fn judged(&self) -> u64 {
-        self.court.borrow().events()
     }
 
     /// A number for an operation.

@@ -76,22 +76,17 @@ pub fn all() -> Vec<Box<dyn Checker>> {
 /// All judges together.
 pub struct Court {
     checkers: Vec<Box<dyn Checker>>,
-    events: u64,
 }
 
 impl Default for Court {
     fn default() -> Court {
-        Court {
-            checkers: all(),
-            events: 0,
-        }
+        Court { checkers: all() }
     }
 }
 
 impl Court {
     /// Shows the event to every judge; the first objection ends the run.
     pub fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
-        self.events += 1;
         self.checkers
             .iter_mut()
             .try_for_each(|checker| checker.on_event(event))
@@ -101,10 +96,5 @@ impl Court {
         self.checkers
             .iter_mut()
             .try_for_each(|checker| checker.finish())
-    }
-
-    /// Events judged so far.
-    pub fn events(&self) -> u64 {
-        self.events
     }
 }

@@ -74,9 +74,6 @@ impl Checker for OffsetUnique {
             Event::DeleteStarted { partition } => {
                 self.deleted.insert(*partition);
             }
-            Event::Exposed {
-                partition, bounds, ..
-            } => return self.on_end(*partition, bounds.high_watermark),
             Event::ReadBack {
                 partition,
                 end,

@@ -294,3 +294,6 @@ async fn until(world: &World, condition: impl Fn() -> bool) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests;
