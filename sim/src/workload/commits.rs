@@ -17,7 +17,7 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
         operation_timeout: Duration::from_secs(5),
         ..ClientOptions::default()
     };
-    let client = Client::new(&env, &[stage.broker.clone()], options);
+    let client = Client::new(&env, std::slice::from_ref(&stage.broker), options);
     let group = format!("commits-{id}");
     let consumer = Consumer::new(
         &client,

@@ -44,7 +44,7 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
         operation_timeout: Duration::from_secs(10),
         ..ClientOptions::default()
     };
-    let client = Client::new(&env, &[stage.broker.clone()], client_options);
+    let client = Client::new(&env, std::slice::from_ref(&stage.broker), client_options);
     let decisions = stage.world.decisions();
     let life = decisions.stream(&format!("member-{id}/life"));
     while stage.phase.get() == Phase::Work {

@@ -62,7 +62,7 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
     let idempotent = habits.options.idempotence;
     let client = Client::new(
         &env,
-        &[stage.broker.clone()],
+        std::slice::from_ref(&stage.broker),
         ClientOptions {
             client_id: format!("producer-{id}"),
             ..ClientOptions::default()
@@ -186,7 +186,11 @@ pub async fn probe(
     id: ClientId,
     patience: Duration,
 ) -> Vec<(TopicPartitionName, String)> {
-    let client = Client::new(&env, &[stage.broker.clone()], ClientOptions::default());
+    let client = Client::new(
+        &env,
+        std::slice::from_ref(&stage.broker),
+        ClientOptions::default(),
+    );
     let producer = Producer::new(
         &client,
         ProducerOptions {

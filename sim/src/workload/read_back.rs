@@ -21,7 +21,11 @@ pub async fn run(
     round: u32,
     patience: Duration,
 ) -> Vec<(TopicPartitionName, String)> {
-    let client = Client::new(&env, &[stage.broker.clone()], ClientOptions::default());
+    let client = Client::new(
+        &env,
+        std::slice::from_ref(&stage.broker),
+        ClientOptions::default(),
+    );
     let until = env.now() + patience;
     let mut refused = Vec::new();
     for partition in stage.partitions() {

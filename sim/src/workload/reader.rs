@@ -34,7 +34,7 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
     let _presence = Presence::new(&stage);
     let client = Client::new(
         &env,
-        &[stage.broker.clone()],
+        std::slice::from_ref(&stage.broker),
         ClientOptions {
             client_id: format!("reader-{id}"),
             ..ClientOptions::default()
