@@ -92,7 +92,10 @@ async fn pause<E: Env>(shard: &Shard<E>) {
 async fn clear<E: Env>(shard: &Rc<Shard<E>>, before: Place) {
     let needed = all_needs(shard, before);
     let (small, large) = sort_out(shard, before);
-    copy_forward(shard, &small, before).await;
+    if !copy_forward(shard, &small, before).await {
+        // The next look writes them out.
+        return;
+    }
     for logs in large.chunks(shard.options.flush_files_max) {
         match flush_round(shard, logs.to_vec()).await {
             Round::Done => {}
@@ -140,7 +143,8 @@ fn sort_out<E: Env>(shard: &Shard<E>, before: Place) -> (Vec<Rc<LogInner>>, Vec<
             continue;
         }
         let mut running = log.running.borrow_mut();
-        let is_small = running.tail.dirty_bytes() <= shard.options.copy_forward_bytes_max;
+        let is_small = !shard.crowded.get()
+            && running.tail.dirty_bytes() <= shard.options.copy_forward_bytes_max;
         if is_small && needed <= budget && running.copies < COPIES_MAX {
             budget -= needed;
             running.copies += 1;
@@ -152,7 +156,8 @@ fn sort_out<E: Env>(shard: &Shard<E>, before: Place) -> (Vec<Rc<LogInner>>, Vec<
     (small, large)
 }
 
-async fn copy_forward<E: Env>(shard: &Rc<Shard<E>>, logs: &[Rc<LogInner>], before: Place) {
+/// `false`: the journal has no room for the copies.
+async fn copy_forward<E: Env>(shard: &Rc<Shard<E>>, logs: &[Rc<LogInner>], before: Place) -> bool {
     let mut copies = Vec::new();
     for log in logs {
         let running = log.running.borrow();
@@ -190,7 +195,13 @@ async fn copy_forward<E: Env>(shard: &Rc<Shard<E>>, logs: &[Rc<LogInner>], befor
     }
     // Nothing to copy, or nothing becomes durable any more: the sender is dropped.
     drop(done);
-    let _failed: Result<(), oneshot::Canceled> = wait.await;
+    let crowded = pin!(async {
+        while !shard.crowded.get() {
+            shard.crowded_bell.heard().await;
+        }
+    });
+    // Copies that find no room are overtaken: what they hold goes into segments, and they do no harm when they come.
+    matches!(select(wait, crowded).await, Either::Left(_))
 }
 
 /// Writes what is durable of these logs into their segments, one segment each, and syncs all of it together.

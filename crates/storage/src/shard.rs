@@ -97,6 +97,10 @@ pub struct Shard<E: Env> {
     pub flush_queue: RefCell<VecDeque<Rc<LogInner>>>,
     /// What the keeper asked for and has not been answered.
     pub clear_before: Cell<Option<Place>>,
+    /// The journal has no room even for what makes room in it.
+    pub crowded: Cell<bool>,
+    /// Rung when `crowded` begins.
+    pub crowded_bell: Signal,
     pub flush_bell: Signal,
     pub wall: RefCell<crate::retention::WallClock>,
 }
@@ -146,6 +150,8 @@ impl<E: Env> Shard<E> {
             producers: Cell::new(0),
             flush_queue: RefCell::default(),
             clear_before: Cell::new(None),
+            crowded: Cell::new(false),
+            crowded_bell: Signal::default(),
             flush_bell: Signal::default(),
             wall: RefCell::default(),
             options,
@@ -210,6 +216,12 @@ impl<E: Env> Shard<E> {
                 ToShard::Sections { as_of } => {
                     self.as_of.set(self.as_of.get().max(as_of));
                     self.env.spawn(crate::sections::answer(self.clone()));
+                }
+                ToShard::Crowded(crowded) => {
+                    self.crowded.set(crowded);
+                    if crowded {
+                        self.crowded_bell.ring();
+                    }
                 }
                 ToShard::Space { full } => {
                     *self.full.borrow_mut() = full;

@@ -79,8 +79,10 @@ impl<E: Env> Keeper<E> {
     }
 
     fn wants_round(&self) -> bool {
-        let live = self.journal.files.borrow().live.len();
-        live >= (self.meta.journal_files as usize / 2).max(2)
+        let files = self.journal.files.borrow();
+        // Those that are not made yet give no room.
+        let there = files.live.len() + files.spare();
+        files.live.len() >= (there / 2).max(2)
     }
 
     /// Prepares the next file, and makes one that is missing.

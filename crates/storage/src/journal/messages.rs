@@ -49,6 +49,8 @@ pub enum ToShard {
     Clear { before: Place },
     /// Encode all logs; everything before `as_of` has been told to this shard.
     Sections { as_of: Place },
+    /// What makes room in the journal finds none in it itself (or finds some again): no clearing may wait for copies then.
+    Crowded(bool),
     /// There is room again, or there is none.
     Space { full: Option<DiskError> },
     /// The directory is closed.

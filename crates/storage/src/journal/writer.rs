@@ -46,7 +46,8 @@ pub struct Live<F> {
 }
 
 impl<F> Files<F> {
-    fn spare(&self) -> usize {
+    /// Files that can be gone on to.
+    pub fn spare(&self) -> usize {
         self.free.len() + usize::from(self.next.is_some())
     }
 }
@@ -100,6 +101,8 @@ pub struct Writer<F> {
     /// Of the group being written: how many entries of each shard and lane.
     counts: Vec<[usize; 2]>,
     group_bytes_max: usize,
+    /// The shards know that the relief lane waits for room.
+    told_crowded: bool,
 }
 
 impl<F: File> Writer<F> {
@@ -121,6 +124,7 @@ impl<F: File> Writer<F> {
             shards,
             counts,
             group_bytes_max,
+            told_crowded: false,
         }
     }
 
@@ -139,6 +143,8 @@ impl<F: File> Writer<F> {
                 continue;
             }
             let entries = self.gather();
+            let crowded = entries.is_empty() && self.is_crowded();
+            self.tell_crowded(crowded).await;
             if entries.is_empty() {
                 self.wait().await;
                 continue;
@@ -291,6 +297,24 @@ impl<F: File> Writer<F> {
             }
         }
         Ok(())
+    }
+
+    /// Whether what makes room waits for a file although there is none.
+    fn is_crowded(&mut self) -> bool {
+        self.queues[Lane::Relief as usize].front_len().is_some()
+            && self.journal.files.borrow().spare() == 0
+    }
+
+    /// A shard that clears the journal for its room must not wait for copies that wait for the same room.
+    async fn tell_crowded(&mut self, crowded: bool) {
+        if self.told_crowded == crowded {
+            return;
+        }
+        self.told_crowded = crowded;
+        for shard in &self.shards {
+            // A shard that is gone clears nothing.
+            let _gone = shard.send(ToShard::Crowded(crowded)).await;
+        }
     }
 
     async fn fail(&mut self, error: DiskError) {

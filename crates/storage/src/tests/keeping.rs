@@ -390,3 +390,37 @@ fn an_idle_log_takes_little_memory() {
     let log = size_of::<crate::log::LogInner>();
     assert!(log <= 1400, "{log} bytes");
 }
+
+#[test]
+fn marks_that_fill_the_journal_do_not_stop_its_clearing() {
+    let env = new_env(22);
+    let inner = env.clone();
+    env.run(async move {
+        // Clearing takes a mark per small segment, each in a group of its own, and there are far more of them than the last
+        // file has room for; what is left of the log is small enough to be copied.
+        let options = Options {
+            flush_bytes: 1 << 20,
+            copy_forward_bytes_max: 16 << 10,
+            ..small()
+        };
+        let logs = open_one(&inner, options).await;
+        let config = LogConfig {
+            segment_bytes: 1024,
+            ..config()
+        };
+        let log = logs.create(partition(0), config).await.expect("created");
+        for round in 0..20 {
+            let appends = (0..50).map(|_| log.append(batch(&[round; 800]), inner.unix_ms()));
+            for appended in futures_util::future::join_all(appends).await {
+                appended.expect("appended");
+            }
+        }
+        assert_eq!(log.high_watermark(), 1000);
+        logs.shutdown().await.expect("shut down");
+        drop(logs);
+        let logs = open_one(&inner, small()).await;
+        let log = logs.get(partition(0)).expect("there");
+        assert_eq!(log.high_watermark(), 1000);
+    })
+    .expect("it ends");
+}
