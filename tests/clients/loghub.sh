@@ -24,7 +24,8 @@ for file in "$tree"/fixtures/loghub/*.log; do
     codec=${codecs[$((index % 5))]}
     index=$((index + 1))
     [ "$(wc -l <"$file")" -ge 1900 ] && [ "$(wc -l <"$file")" -le 2000 ] || die "$file is not the file this script was written for"
-    feed "$file" | kcat -P -b "$brokers" -t "$name-kcat" -z "$codec" -X enable.idempotence=true -X acks=all \
+    # -E: without it kcat gives up by itself as soon as the only broker is down.
+    feed "$file" | kcat -P -E -b "$brokers" -t "$name-kcat" -z "$codec" -X enable.idempotence=true -X acks=all \
         -X message.timeout.ms=120000 -X reconnect.backoff.max.ms=500 -X linger.ms=5 >"$work/$name-kcat.out" 2>&1 &
     producers+=("$!:$name-kcat")
     feed "$file" | "$TAFFRAIL" produce "$name-taffrail" --brokers "$brokers" --compression "$codec" \
