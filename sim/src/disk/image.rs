@@ -176,6 +176,14 @@ impl Image {
         self.unsynced.push(Unsynced { sequence, change });
     }
 
+    /// What an unsynced write wrote. A write with a copy of its own may reach beyond the cache, which was cut since.
+    fn bytes_of<'a>(&'a self, range: &Range<usize>, saved: Option<&'a [u8]>) -> &'a [u8] {
+        match saved {
+            Some(saved) => saved,
+            None => &self.cache[range.clone()],
+        }
+    }
+
     /// Before bytes in `range` change: unsynced writes that point there keep a copy of their own.
     fn save_overlapped(&mut self, range: Range<usize>) {
         if range.start >= self.unsynced_end {
@@ -287,7 +295,7 @@ impl Image {
             match &unsynced.change {
                 Change::Length(len) => full.resize(*len, 0),
                 Change::Write { range, saved, .. } => {
-                    let bytes = saved.as_deref().unwrap_or(&self.cache[range.clone()]);
+                    let bytes = self.bytes_of(range, saved.as_deref());
                     put(
                         &mut full,
                         range.clone(),
@@ -365,7 +373,7 @@ impl Image {
             match &unsynced.change {
                 Change::Length(len) => replay.length(*len),
                 Change::Write { range, saved, fate } => {
-                    let bytes = saved.as_deref().unwrap_or(&self.cache[range.clone()]);
+                    let bytes = self.bytes_of(range, saved.as_deref());
                     replay.write(index, range.clone(), bytes, *fate);
                 }
             }

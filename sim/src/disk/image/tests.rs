@@ -161,3 +161,16 @@ fn a_lost_write_shows_until_the_cache_is_dropped() {
     assert!(kinds.contains(&FaultKind::DiskMisdirectedWrite));
     assert!(kinds.contains(&FaultKind::DiskCacheDropped));
 }
+
+#[test]
+fn a_write_that_was_cut_off_afterwards_survives_a_cut_or_a_dropped_cache() {
+    for seed in 0..100 {
+        let mut image = Image::default();
+        write(&mut image, 0, &[1; 2000]);
+        image.set_len(700);
+        image.drop_cache();
+        assert_eq!(image.cache(), [1; 700]);
+        cut(&mut image, seed, true);
+        assert!([0, 700, 2000].contains(&image.len()), "{}", image.len());
+    }
+}
