@@ -92,14 +92,6 @@ pub(crate) async fn take<E: Env>(
     let opened = match env.open_directory(directory).await {
         Err(error) if error.kind == DiskErrorKind::NotFound => {
             env.create_directory(directory).await?;
-            if let Some(parent) = directory.parent() {
-                let parent = if parent.as_os_str().is_empty() {
-                    Path::new(".")
-                } else {
-                    parent
-                };
-                env.open_directory(parent).await?.sync().await?;
-            }
             env.open_directory(directory).await?
         }
         opened => opened?,
@@ -164,6 +156,17 @@ async fn new_meta<E: Env>(env: &E, directory: &Path, options: &Options) -> Resul
     })
 }
 
+/// Makes the directory's own name durable. Whoever made it, a start that died right after or the user, need not have.
+async fn secure_name<E: Env>(env: &E, directory: &Path) -> Result<(), OpenError> {
+    let parent = match directory.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return Ok(()),
+    };
+    env.open_directory(parent).await?.sync().await?;
+    Ok(())
+}
+
 /// Makes the journal's first files and an empty checkpoint. What an interrupted first start left is made anew.
 async fn make<E: Env>(
     env: &E,
@@ -220,6 +223,7 @@ async fn make<E: Env>(
         made.sync().await?;
     }
     root.sync().await?;
+    secure_name(env, directory).await?;
     meta.complete = true;
     meta.counter += 1;
     meta::update(env, directory, meta).await?;

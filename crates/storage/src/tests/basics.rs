@@ -80,6 +80,35 @@ fn what_is_appended_is_read_and_is_there_after_a_clean_restart() {
 }
 
 #[test]
+fn a_directory_that_somebody_else_made_just_now_survives_a_power_cut() {
+    for seed in 1..20 {
+        let env = new_env(seed);
+        let made = env
+            .0
+            .disk
+            .borrow_mut()
+            .create_directory(Path::new(DIRECTORY));
+        made.expect("it was not there");
+        let inner = env.clone();
+        let sent = env
+            .run(async move {
+                let logs = open_one(&inner, small()).await;
+                let log = logs.create(partition(0), config()).await.expect("created");
+                append_all(&log, 3, 100).await
+            })
+            .expect("it ends");
+        let env = TestEnv::new(seed, env.cut_power());
+        let inner = env.clone();
+        env.run(async move {
+            let logs = open_one(&inner, small()).await;
+            let log = logs.get(partition(0)).expect("it is there");
+            assert_same(&read_all(&log, 0).await, &sent);
+        })
+        .expect("it ends");
+    }
+}
+
+#[test]
 fn what_was_acknowledged_is_there_after_a_kill_and_after_a_power_cut() {
     for seed in 1..20 {
         let env = new_env(seed);
