@@ -29,7 +29,11 @@ use taffrail_record::Offset;
 /// How the partitions of a group member changed, in order of their happening.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rebalance {
-    Assigned(Vec<TopicPartitionName>),
+    /// Given by this generation of the group.
+    Assigned {
+        generation: i32,
+        partitions: Vec<TopicPartitionName>,
+    },
     /// Given up; positions were committed first if commits are automatic.
     Revoked(Vec<TopicPartitionName>),
     /// Taken away: somebody else may have them already.

@@ -94,9 +94,12 @@ async fn take_part(stage: &Rc<Stage>, consumer: &Consumer<SimEnv>, id: ClientId,
 
 fn tell_rebalances(stage: &Stage, consumer: &Consumer<SimEnv>, id: ClientId) {
     for rebalance in consumer.take_rebalances() {
-        if let Rebalance::Assigned(partitions) = rebalance {
+        if let Rebalance::Assigned {
+            generation,
+            partitions,
+        } = rebalance
+        {
             stage.count("assignments");
-            let (_, generation) = consumer.membership();
             let partitions = partitions
                 .iter()
                 .map(|partition| stage.identity(partition))

@@ -79,7 +79,13 @@ impl<E: Env> Shared<E> {
     }
 
     fn carry_out_losses(&self, member: &Member) {
-        let lost = member.membership.borrow_mut().take_lost();
+        let mut lost = member.membership.borrow_mut().take_lost();
+        let generation = member.membership.borrow().generation();
+        let overtaken = |share: &mut Changed| share.generation != generation;
+        if let Some(share) = member.share.borrow_mut().take_if(overtaken) {
+            // It was shared out in a generation that this member has lost: what it gives is not ours to start.
+            lost.extend(share.revoked);
+        }
         if lost.is_empty() {
             return;
         }
@@ -107,7 +113,10 @@ impl<E: Env> Shared<E> {
             fetcher.start(name, StartAt::Committed);
         }
         if !changed.added.is_empty() {
-            let assigned = Rebalance::Assigned(changed.added);
+            let assigned = Rebalance::Assigned {
+                generation: changed.generation,
+                partitions: changed.added,
+            };
             member.rebalances.borrow_mut().push(assigned);
         }
         member.last_commit.set(self.client.env().now());

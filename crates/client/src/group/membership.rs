@@ -64,6 +64,8 @@ pub struct Joined {
 /// How the owned partitions changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changed {
+    /// The generation that shared out so.
+    pub generation: i32,
     pub revoked: Vec<TopicPartitionName>,
     pub added: Vec<TopicPartitionName>,
 }
@@ -256,6 +258,7 @@ impl Membership {
         let share: BTreeSet<TopicPartitionName> =
             blob::decode_assignment(assignment)?.into_iter().collect();
         let changed = Changed {
+            generation: self.generation,
             revoked: self.owned.difference(&share).cloned().collect(),
             added: share.difference(&self.owned).cloned().collect(),
         };

@@ -246,7 +246,9 @@ impl Stop {
     async fn follow(&mut self, admin: &Admin<Os>, consumer: &Consumer<Os>) -> Result<(), Failure> {
         for rebalance in consumer.take_rebalances() {
             match rebalance {
-                Rebalance::Assigned(names) => self.learn_ends(admin, &names).await?,
+                Rebalance::Assigned { partitions, .. } => {
+                    self.learn_ends(admin, &partitions).await?;
+                }
                 Rebalance::Revoked(names) | Rebalance::Lost(names) => {
                     self.ends.retain(|name, _| !names.contains(name));
                 }
