@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 use taffrail_broker::config::StaticSettings;
-use taffrail_broker::{Inspection, Node, NodeConfig};
+use taffrail_broker::{Inspection, Node, NodeConfig, StartError};
 use taffrail_client::TopicPartitionName;
 use taffrail_env::{Clock, Spawn};
-use taffrail_storage::Health;
+use taffrail_storage::{Health, OpenError};
 
 /// Port of the Kafka listener.
 const PORT: u16 = 9092;
@@ -41,6 +41,32 @@ enum Order {
     Verify,
 }
 
+/// Why a process did not start, and what that breaks if no disk was damaged and nothing is in the way any more.
+#[derive(Clone, Debug)]
+struct Refusal {
+    invariant: &'static str,
+    why: String,
+}
+
+impl Refusal {
+    fn of(error: &StartError) -> Refusal {
+        let of_checkpoints = |file: &Path| {
+            file.starts_with(Path::new(DATA).join("checkpoint")) || file.ends_with("taffrail.meta")
+        };
+        let invariant = match error {
+            StartError::Open(OpenError::Damaged { file, .. }) if of_checkpoints(file) => {
+                "CHECKPOINT-ATOMIC"
+            }
+            // Nothing of what was acknowledged can be had.
+            _ => "ACKED-DURABLE",
+        };
+        Refusal {
+            invariant,
+            why: error.to_string(),
+        }
+    }
+}
+
 /// The broker's node, over all its processes.
 pub struct Broker {
     pub node: NodeId,
@@ -49,12 +75,14 @@ pub struct Broker {
     order: Cell<Order>,
     serving: Cell<bool>,
     /// Why the last process could not start.
-    refusal: RefCell<Option<String>>,
+    refusal: RefCell<Option<Refusal>>,
     /// What the last look saw.
     seen: RefCell<Option<Inspection>>,
     /// What the offline verification found.
     verified: RefCell<Option<Result<(), String>>>,
     stopped_cleanly: Cell<bool>,
+    /// Why the last stop was not clean.
+    stop_error: RefCell<Option<String>>,
 }
 
 impl Broker {
@@ -71,6 +99,7 @@ impl Broker {
             seen: RefCell::new(None),
             verified: RefCell::new(None),
             stopped_cleanly: Cell::new(false),
+            stop_error: RefCell::new(None),
         })
     }
 
@@ -97,7 +126,7 @@ impl Broker {
             Ok(node) => node,
             Err(error) => {
                 stage.count("refused-starts");
-                *self.refusal.borrow_mut() = Some(error.to_string());
+                *self.refusal.borrow_mut() = Some(Refusal::of(&error));
                 return;
             }
         };
@@ -117,9 +146,7 @@ impl Broker {
                 let stopped = node.shutdown().await;
                 self.serving.set(false);
                 self.stopped_cleanly.set(stopped.is_ok());
-                if let Err(error) = stopped {
-                    *self.refusal.borrow_mut() = Some(error.to_string());
-                }
+                *self.stop_error.borrow_mut() = stopped.err().map(|error| error.to_string());
                 self.order.set(Order::Verify);
                 return;
             }
@@ -176,7 +203,7 @@ impl Broker {
         let verdict = match (result, complaint) {
             _ if !self.stopped_cleanly.get() => Err(format!(
                 "the stop was not clean: {}",
-                self.refusal().unwrap_or_default()
+                self.stop_error.take().unwrap_or_default()
             )),
             (Err(error), _) => Err(error.to_string()),
             (Ok(_), Some(complaint)) => Err(complaint),
@@ -191,9 +218,12 @@ impl Broker {
         self.serving.get() && self.world.is_running(self.node)
     }
 
-    /// Why the last process could not start, if it could not.
-    pub fn refusal(&self) -> Option<String> {
-        self.refusal.borrow().clone()
+    /// What a healed broker that does not serve breaks, and why it does not.
+    pub fn absence(&self) -> (&'static str, String) {
+        match self.refusal.borrow().clone() {
+            Some(Refusal { invariant, why }) => (invariant, why),
+            None => ("LIVE-PRODUCE", "it is still starting".to_owned()),
+        }
     }
 
     /// Bytes of the memory budget that were reserved at the last look.

@@ -59,6 +59,7 @@ mod timeline;
 pub mod trace;
 mod workload;
 mod world;
+pub mod zoo;
 
 pub use decision::{Decisions, Edits, Stream};
 pub use disk::{DiskOptions, DiskView, SimDirectory, SimFile};

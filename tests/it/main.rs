@@ -14,3 +14,4 @@ mod hostile;
 mod librdkafka;
 mod node;
 mod tidy;
+mod zoo;

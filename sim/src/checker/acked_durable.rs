@@ -54,6 +54,10 @@ impl AckedDurable {
 }
 
 impl Checker for AckedDurable {
+    fn invariants(&self) -> &'static [&'static str] {
+        &["ACKED-DURABLE"]
+    }
+
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
             Event::SendStarted {

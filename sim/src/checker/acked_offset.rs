@@ -67,6 +67,10 @@ impl AckedOffset {
 }
 
 impl Checker for AckedOffset {
+    fn invariants(&self) -> &'static [&'static str] {
+        &["ACKED-OFFSET"]
+    }
+
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
             Event::SendStarted {

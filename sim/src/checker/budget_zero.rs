@@ -7,6 +7,10 @@ use crate::history::Event;
 pub struct BudgetZero;
 
 impl Checker for BudgetZero {
+    fn invariants(&self) -> &'static [&'static str] {
+        &["BUDGET-ZERO"]
+    }
+
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
             Event::IdleReservations { node, bytes } if *bytes > 0 => Err(Violation::new(

@@ -84,6 +84,10 @@ impl GroupOffsets {
 }
 
 impl Checker for GroupOffsets {
+    fn invariants(&self) -> &'static [&'static str] {
+        &["OFFSET-NO-LOSS"]
+    }
+
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         self.clock += 1;
         match event {

@@ -42,6 +42,10 @@ impl Idempotent {
 }
 
 impl Checker for Idempotent {
+    fn invariants(&self) -> &'static [&'static str] {
+        &["IDEMPOTENT"]
+    }
+
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
             Event::SendStarted {

@@ -22,6 +22,10 @@ impl LinearRead {
 }
 
 impl Checker for LinearRead {
+    fn invariants(&self) -> &'static [&'static str] {
+        &["LINEAR-READ"]
+    }
+
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
             Event::SendStarted {

@@ -12,6 +12,10 @@ pub struct LogMatch {
 }
 
 impl Checker for LogMatch {
+    fn invariants(&self) -> &'static [&'static str] {
+        &["LOG-MATCH"]
+    }
+
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         let Event::ReadBack {
             round,

@@ -7,6 +7,10 @@ use crate::history::Event;
 pub struct MemCeiling;
 
 impl Checker for MemCeiling {
+    fn invariants(&self) -> &'static [&'static str] {
+        &["MEM-CEILING"]
+    }
+
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
             Event::Memory { node, used, budget } if used > budget => Err(Violation::new(

@@ -42,6 +42,9 @@ impl Violation {
 
 /// One invariant's judge.
 pub trait Checker {
+    /// What it may speak of.
+    fn invariants(&self) -> &'static [&'static str];
+
     /// Takes note of an event, and objects if it cannot be.
     fn on_event(&mut self, event: &Event) -> Result<(), Violation>;
 
@@ -73,6 +76,22 @@ pub fn all() -> Vec<Box<dyn Checker>> {
     ]
 }
 
+/// What profiles judge themselves, since nobody but the harness sees it: whether a node comes back, and whether a healed
+/// cluster goes on.
+const JUDGED_BY_PROFILES: &[&str] = &[
+    "CHECKPOINT-ATOMIC",
+    "LIVE-PRODUCE",
+    "LIVE-ACK",
+    "LIVE-CONSUME",
+];
+
+/// Every invariant that a run may be found to break.
+pub fn invariants() -> Vec<&'static str> {
+    let judges = all();
+    let spoken = judges.iter().flat_map(|judge| judge.invariants());
+    spoken.chain(JUDGED_BY_PROFILES).copied().collect()
+}
+
 /// All judges together.
 pub struct Court {
     checkers: Vec<Box<dyn Checker>>,
@@ -87,14 +106,24 @@ impl Default for Court {
 impl Court {
     /// Shows the event to every judge; the first objection ends the run.
     pub fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
-        self.checkers
-            .iter_mut()
-            .try_for_each(|checker| checker.on_event(event))
+        self.ask(|checker| checker.on_event(event))
     }
 
     pub fn finish(&mut self) -> Result<(), Violation> {
-        self.checkers
-            .iter_mut()
-            .try_for_each(|checker| checker.finish())
+        self.ask(|checker| checker.finish())
+    }
+
+    fn ask(
+        &mut self,
+        mut question: impl FnMut(&mut dyn Checker) -> Result<(), Violation>,
+    ) -> Result<(), Violation> {
+        for checker in &mut self.checkers {
+            if let Err(violation) = question(checker.as_mut()) {
+                let known = checker.invariants().contains(&violation.invariant);
+                assert!(known, "a judge speaks of {}", violation.invariant);
+                return Err(violation);
+            }
+        }
+        Ok(())
     }
 }

@@ -34,6 +34,10 @@ impl NoCrossTopic {
 }
 
 impl Checker for NoCrossTopic {
+    fn invariants(&self) -> &'static [&'static str] {
+        &["NO-CROSS-TOPIC"]
+    }
+
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
             Event::SendStarted {

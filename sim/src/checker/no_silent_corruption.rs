@@ -32,6 +32,10 @@ impl NoSilentCorruption {
 }
 
 impl Checker for NoSilentCorruption {
+    fn invariants(&self) -> &'static [&'static str] {
+        &["NO-SILENT-CORRUPTION"]
+    }
+
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
             Event::SendStarted { record, .. } => {

@@ -14,6 +14,10 @@ pub struct OffsetOrder {
 }
 
 impl Checker for OffsetOrder {
+    fn invariants(&self) -> &'static [&'static str] {
+        &["HW-BOUNDS", "OFFSET-ORDER"]
+    }
+
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
             Event::DeleteStarted { partition } => {

@@ -16,6 +16,10 @@ pub struct OffsetRangeTruth {
 }
 
 impl Checker for OffsetRangeTruth {
+    fn invariants(&self) -> &'static [&'static str] {
+        &["OFFSET-RANGE-TRUTH"]
+    }
+
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
             Event::SendStarted {

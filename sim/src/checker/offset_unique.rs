@@ -50,6 +50,10 @@ impl OffsetUnique {
 }
 
 impl Checker for OffsetUnique {
+    fn invariants(&self) -> &'static [&'static str] {
+        &["OFFSET-UNIQUE"]
+    }
+
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
             Event::PollStarted {

@@ -12,6 +12,10 @@ pub struct OneOwner {
 }
 
 impl Checker for OneOwner {
+    fn invariants(&self) -> &'static [&'static str] {
+        &["ONE-OWNER"]
+    }
+
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         let Event::Assigned {
             group,

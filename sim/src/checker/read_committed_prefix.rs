@@ -38,6 +38,10 @@ fn check(
 }
 
 impl Checker for ReadCommittedPrefix {
+    fn invariants(&self) -> &'static [&'static str] {
+        &["READ-COMMITTED-PREFIX"]
+    }
+
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
             Event::PollStarted {

@@ -7,6 +7,10 @@ use crate::history::Event;
 pub struct ReplayEqual;
 
 impl Checker for ReplayEqual {
+    fn invariants(&self) -> &'static [&'static str] {
+        &["STATE-EQUAL", "OFFSET-REPLAY-EQ", "PRODUCER-REPLAY-EQ"]
+    }
+
     fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
             Event::Digests {

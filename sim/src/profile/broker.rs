@@ -174,11 +174,9 @@ fn start_clients(world: &World, stage: &Rc<Stage>, size: Size) {
 /// What a healed cluster owes: it serves, every partition takes records, and whoever waits gets an answer.
 async fn progress(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage>) -> bool {
     if !broker.until_serving(PATIENCE).await {
-        let why = broker
-            .refusal()
-            .unwrap_or_else(|| "it is still starting".to_owned());
+        let (invariant, why) = broker.absence();
         world.fail(
-            "RECOVERY-RAN",
+            invariant,
             format!("the healed broker does not come back: {why}"),
         );
         return false;
@@ -244,11 +242,9 @@ async fn account(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage>) {
             _ => return,
         }
         if !broker.until_serving(PATIENCE).await {
-            let why = broker
-                .refusal()
-                .unwrap_or_else(|| "it is still starting".to_owned());
+            let (invariant, why) = broker.absence();
             let witness = format!("the broker does not come back after round {round}: {why}");
-            return world.fail("RECOVERY-RAN", witness);
+            return world.fail(invariant, witness);
         }
     }
 }

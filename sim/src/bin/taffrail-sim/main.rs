@@ -1,7 +1,7 @@
-//! `taffrail-sim`: runs seeds, replays names, lists faults.
+//! `taffrail-sim`: runs seeds, replays names, lists faults, plants historic bugs.
 //!
-//! Standard output carries results, standard error messages. 0: all well; 1: a seed failed, or a replay did not
-//! come out as its name says; 2: a wrong option.
+//! Standard output carries results, standard error messages. 0: all well; 1: a seed failed, a replay did not
+//! come out as its name says, or a planted bug was not found; 2: a wrong option.
 
 use clap::{Parser, Subcommand};
 use std::ops::Range;
@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use taffrail_sim::memory::CountingAllocator;
 
 mod cli;
+mod zoo;
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -45,6 +46,14 @@ enum Command {
         #[arg(long)]
         events: bool,
     },
+    /// Plant historic bugs in a copy of the tree, one at a time; each must be found, by the invariant that it breaks.
+    Zoo {
+        /// Which; all, if none is named.
+        ids: Vec<String>,
+        /// One JSON object per bug, then the totals.
+        #[arg(long)]
+        json: bool,
+    },
     /// The catalogue of faults, with how often a run of seeds injected and met each.
     Faults {
         #[arg(long, default_value = taffrail_sim::profile::PROFILES[0].name)]
@@ -65,6 +74,7 @@ fn main() -> ExitCode {
             json,
         } => cli::run(&profile, seeds, jobs, json),
         Command::Replay { name, events } => cli::replay(&name, events),
+        Command::Zoo { ids, json } => zoo::run(&ids, json),
         Command::Faults {
             profile,
             seeds,

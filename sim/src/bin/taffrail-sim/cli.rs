@@ -178,6 +178,7 @@ fn ran_json(ran: &Ran) -> serde_json::Value {
         "operations": outcome.operations,
         "faults": faults_json(counts),
         "verdict": verdict(outcome),
+        "invariant": outcome.failure.as_ref().map(|failure| &failure.invariant),
     })
 }
 
