@@ -27,6 +27,7 @@ pub async fn run<E: Env>(shard: &Rc<Shard<E>>) {
         .wall
         .borrow_mut()
         .look(shard.env.unix_ms(), shard.env.now());
+    let tells_silence = shard.wall.borrow().tells_silence(shard.env.now());
     let logs: Vec<Rc<LogInner>> = shard.logs.borrow().values().cloned().collect();
     for inner in logs {
         let log = Log {
@@ -34,7 +35,9 @@ pub async fn run<E: Env>(shard: &Rc<Shard<E>>) {
             inner,
         };
         retain(&log, wall_ms).await;
-        if let Some(wall_ms) = wall_ms {
+        if let Some(wall_ms) = wall_ms
+            && tells_silence
+        {
             forget_producers(&log, wall_ms).await;
         }
         if shard.failed.borrow().is_some() || shard.closing.get() {

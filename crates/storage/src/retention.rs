@@ -2,26 +2,43 @@
 
 use crate::LogConfig;
 use crate::segment::Segment;
+use std::time::Duration;
 use taffrail_env::Instant;
 use taffrail_record::Offset;
 
 /// Wall and monotonic time may differ by this much between two looks, and no more.
 const TOLERANCE_MS: i64 = 60_000;
+/// So long must wall and monotonic time have agreed before a producer counts as idle. A clock that was stepped, or set while
+/// the node was down, makes everybody look idle at once; whoever is still there has written again by then.
+const AGREEMENT_MIN: Duration = Duration::from_secs(3600);
 
 /// Believes the wall clock only while it moves as the monotonic clock does. A step is believed at the second
 /// look that agrees with it, so that a clock that jumps and comes back deletes nothing.
 #[derive(Default)]
 pub struct WallClock {
     last: Option<(i64, Instant)>,
+    agrees_since: Option<Instant>,
 }
 
 impl WallClock {
     /// The wall time to go by, or `None` at a look that does not agree with the one before.
     pub fn look(&mut self, unix_ms: i64, now: Instant) -> Option<i64> {
-        let (before_ms, before) = self.last.replace((unix_ms, now))?;
-        let elapsed = now.saturating_since(before).as_millis() as i64;
-        let step = unix_ms.saturating_sub(before_ms.saturating_add(elapsed));
-        (step.abs() <= TOLERANCE_MS).then_some(unix_ms)
+        let agrees = self.last.is_some_and(|(before_ms, before)| {
+            let elapsed = now.saturating_since(before).as_millis() as i64;
+            let step = unix_ms.saturating_sub(before_ms.saturating_add(elapsed));
+            step.abs() <= TOLERANCE_MS
+        });
+        self.last = Some((unix_ms, now));
+        if !agrees {
+            self.agrees_since = Some(now);
+        }
+        agrees.then_some(unix_ms)
+    }
+
+    /// Whether the looks have agreed for so long that a long silence in wall time is a silence.
+    pub fn tells_silence(&self, now: Instant) -> bool {
+        self.agrees_since
+            .is_some_and(|since| now.saturating_since(since) >= AGREEMENT_MIN)
     }
 }
 

@@ -116,7 +116,7 @@ settings! {
         offsets_topic_segment_bytes: i32 = 104_857_600, "offsets.topic.segment.bytes", Bytes, Rule::Range(4096.0, 2_147_483_647.0), Scope::Static,
             "Largest segment file of __consumer_offsets when it is created.";
         producer_id_expiration_ms: i32 = 86_400_000, "producer.id.expiration.ms", Milliseconds, AT_LEAST_1, Scope::Static,
-            "How long an idle producer's sequence numbers are remembered.";
+            "How long an idle producer's sequence numbers are remembered; and at least for the hour after a start or a step of the clock.";
         socket_request_max_bytes: i32 = 104_857_600, "socket.request.max.bytes", Bytes, Rule::Range(1024.0, MAX), Scope::Static,
             "Largest request read; the memory budget bounds it too.";
         unclean_leader_election: bool = false, "unclean.leader.election.enable", None, Rule::Any, Scope::Dynamic,
