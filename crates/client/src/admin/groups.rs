@@ -187,6 +187,6 @@ fn member(member: &DescribedGroupMember<'_>) -> GroupMember {
         group_instance_id: member.group_instance_id.map(str::to_owned),
         client_id: member.client_id.to_owned(),
         client_host: member.client_host.to_owned(),
-        assignment: blob::decode_assignment(member.member_assignment.clone()).unwrap_or_default(),
+        assignment: blob::decode_assignment(&member.member_assignment).unwrap_or_default(),
     }
 }

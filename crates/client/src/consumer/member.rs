@@ -417,7 +417,7 @@ async fn sync<E: Env>(
         return Ok(membership.on_sync_error(code));
     }
     let changed = membership
-        .on_synced(env.now(), response.assignment.clone())
+        .on_synced(env.now(), &response.assignment)
         .map_err(|error| ClientError::Protocol(error.to_string()))?;
     member.share.replace(Some(changed));
     Ok(Verdict::Proceed)

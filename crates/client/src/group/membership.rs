@@ -216,7 +216,7 @@ impl Membership {
         }
         let mut members = Vec::with_capacity(joined.members.len());
         for (member_id, group_instance_id, blob) in &joined.members {
-            let subscription = Subscription::decode(blob.clone())?;
+            let subscription = Subscription::decode(blob)?;
             members.push(Member {
                 member_id: member_id.clone(),
                 group_instance_id: group_instance_id.clone(),
@@ -237,7 +237,7 @@ impl Membership {
     pub fn topics_of_all(joined: &Joined) -> Result<BTreeSet<String>, Malformed> {
         let mut topics = BTreeSet::new();
         for (_, _, blob) in &joined.members {
-            topics.extend(Subscription::decode(blob.clone())?.topics);
+            topics.extend(Subscription::decode(blob)?.topics);
         }
         Ok(topics)
     }
@@ -254,7 +254,7 @@ impl Membership {
     }
 
     /// This member's share has come.
-    pub fn on_synced(&mut self, now: Instant, assignment: Bytes) -> Result<Changed, Malformed> {
+    pub fn on_synced(&mut self, now: Instant, assignment: &Bytes) -> Result<Changed, Malformed> {
         let share: BTreeSet<TopicPartitionName> =
             blob::decode_assignment(assignment)?.into_iter().collect();
         let changed = Changed {

@@ -29,7 +29,9 @@ fn round(membership: &mut Membership, generation: i32, share: &[(&str, i32)]) ->
     };
     assert_eq!(membership.on_joined(&joined), Verdict::Proceed);
     let blob = blob::encode_assignment(&names(share));
-    membership.on_synced(Instant(0), blob).expect("well formed")
+    membership
+        .on_synced(Instant(0), &blob)
+        .expect("well formed")
 }
 
 #[test]
@@ -53,7 +55,7 @@ fn a_leader_gives_itself_every_partition_and_heartbeats() {
         .expect("well formed");
     let now = Instant(1_000);
     let changed = membership
-        .on_synced(now, shares[0].1.clone())
+        .on_synced(now, &shares[0].1)
         .expect("well formed");
     assert_eq!(changed.added, names(&[("t", 0), ("t", 1)]));
     assert_eq!(membership.standing(), Standing::Stable);
