@@ -102,9 +102,7 @@ pub(super) fn write_zeros(file: &OwnedFd, offset: u64, len: u64) -> Result<(), E
     Ok(())
 }
 
-/// Where the file system cannot reserve, this asks whether the room is there now, and so can be wrong later: the best that
-/// such a file system allows. A reservation that does not fit may leave blocks behind the end of the
-/// file; they come back with the next truncation.
+/// A reservation that does not fit may leave blocks behind the end of the file; they come back with the next truncation.
 pub(super) fn reserve(file: &OwnedFd, offset: u64, len: u64) -> Result<(), Errno> {
     let end = offset.checked_add(len).ok_or(Errno::INVAL)?;
     if len == 0 {
@@ -112,17 +110,21 @@ pub(super) fn reserve(file: &OwnedFd, offset: u64, len: u64) -> Result<(), Errno
     }
     let flags = FallocateFlags::KEEP_SIZE;
     match retry_on_intr(|| fs::fallocate(file, flags, offset, len)) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-            let size = self::len(file)?;
-            let room = space_of(fs::fstatvfs(file)?).available;
-            let needed = end.saturating_sub(size.max(offset));
-            if needed <= room {
-                Ok(())
-            } else {
-                Err(Errno::NOSPC)
-            }
-        }
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => find_room(file, offset, end),
         answer => answer,
+    }
+}
+
+/// Where the file system cannot reserve: whether what the file lacks up to `end` would fit just now. It can be wrong
+/// later, and is the best that such a file system allows.
+fn find_room(file: &OwnedFd, offset: u64, end: u64) -> Result<(), Errno> {
+    let size = len(file)?;
+    let room = space_of(fs::fstatvfs(file)?).available;
+    let needed = end.saturating_sub(size.max(offset));
+    if needed <= room {
+        Ok(())
+    } else {
+        Err(Errno::NOSPC)
     }
 }
 
@@ -222,3 +224,6 @@ fn read_names(path: &Path, entries: &mut Vec<Entry>) -> Result<(), Errno> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
