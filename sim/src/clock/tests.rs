@@ -8,9 +8,9 @@ fn monotonic_time_never_goes_back_whatever_the_drift() {
         let clock = NodeClock::default();
         clock.begin(1_000, 77, ppm);
         let mut last = 0;
-        for now in (1_000..3_005_000).step_by(7) {
-            let shown = clock.monotonic(now);
-            assert!(shown >= last, "{ppm} ppm at {now}");
+        for world in (1_000..3_005_000).step_by(7) {
+            let shown = clock.monotonic(world);
+            assert!(shown >= last, "{ppm} ppm at {world}");
             last = shown;
         }
     }

@@ -336,17 +336,17 @@ fn bounds_at_the_ends_of_time_do_not_overflow() {
     };
     for base in ends {
         for delta in ends {
-            for now in ends {
+            for wall in ends {
                 for (before, after) in [(0, 0), (i64::MAX, 0), (0, i64::MAX), (i64::MAX, i64::MAX)]
                 {
                     let timestamp = base.checked_add(delta);
                     let in_range = |timestamp: i64| {
                         timestamp == NO_TIMESTAMP
-                            || now.saturating_sub(before) <= timestamp
-                                && timestamp <= now.saturating_add(after)
+                            || wall.saturating_sub(before) <= timestamp
+                                && timestamp <= wall.saturating_add(after)
                     };
-                    let verdict = judged(base, delta, now, before, after);
-                    let case = format!("{base} + {delta} at {now} within {before} and {after}");
+                    let verdict = judged(base, delta, wall, before, after);
+                    let case = format!("{base} + {delta} at {wall} within {before} and {after}");
                     assert_eq!(verdict.is_ok(), timestamp.is_some_and(in_range), "{case}");
                     if let Ok(summary) = verdict {
                         assert_eq!(
