@@ -40,6 +40,7 @@ pub use log::{Appended, EpochVote, Log, ProducerInfo, Read, ZeroWidth};
 pub use logs::{EpochEnd, Identity, Logs, Opened, RecoverySummary, ShardPart, Usage, shard_of};
 pub use open::open;
 pub use options::{Durability, LogConfig, Options};
+pub use retention::WallClock;
 
 #[cfg(test)]
 mod testing;

@@ -14,7 +14,7 @@ const AGREEMENT_MIN: Duration = Duration::from_secs(3600);
 
 /// Believes the wall clock only while it moves as the monotonic clock does. A step is believed at the second
 /// look that agrees with it, so that a clock that jumps and comes back deletes nothing.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct WallClock {
     last: Option<(i64, Instant)>,
     agrees_since: Option<Instant>,

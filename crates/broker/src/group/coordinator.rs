@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use taffrail_env::Instant;
+use taffrail_storage::WallClock;
 
 use super::rebalance::Step;
 use super::record::Record;
@@ -62,6 +63,8 @@ pub struct Coordinator<J, S> {
     groups: BTreeMap<String, Group<J, S>>,
     timers: Timers<TimerKey>,
     next_expiry_check: Instant,
+    /// Whether the wall clock can be believed when offsets are to expire.
+    wall: WallClock,
     /// What the groups take beside what is durable.
     soft_bytes: usize,
     /// What other coordinators of the node take.
@@ -85,12 +88,16 @@ impl<J, S> Coordinator<J, S> {
             .collect();
         let soft_bytes = groups.values().map(Group::bytes).sum();
         let next_expiry_check = now.at + config.offsets_retention_check;
+        let mut wall = WallClock::default();
+        // The first look, to hold the next against.
+        wall.look(now.unix_ms, now.at);
         let mut coordinator = Coordinator {
             config,
             stored,
             groups,
             timers: Timers::new(),
             next_expiry_check,
+            wall,
             soft_bytes,
             bytes_elsewhere: 0,
         };

@@ -113,8 +113,12 @@ impl<J, S> Coordinator<J, S> {
         self.store(now, &StoreRequest::DeleteTopics { topic_ids }, effects);
     }
 
-    /// Forgets offsets that are too old, and groups of which nothing is left.
+    /// Forgets offsets that are too old, and groups of which nothing is left. Not when the wall clock has jumped since the last
+    /// time: one that comes back has then deleted nothing.
     pub(super) fn expire_offsets(&mut self, now: Now, effects: &mut Effects<J, S>) {
+        if self.wall.look(now.unix_ms, now.at).is_none() {
+            return;
+        }
         let ids: Vec<String> = self.stored.group_ids().map(str::to_string).collect();
         for group_id in ids {
             let group = self.groups.get(&group_id);

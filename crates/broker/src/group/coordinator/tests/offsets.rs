@@ -223,6 +223,24 @@ fn offsets_in_use_never_expire_and_others_after_a_week() {
 }
 
 #[test]
+fn a_wall_clock_that_jumps_and_comes_back_expires_nothing() {
+    let mut story = story();
+    story.commit(commit(-1, "", 5)).expect("committed");
+    let year_ms = 365 * 24 * 3600 * 1000;
+    for step_ms in [10 * year_ms, -20 * year_ms, 10 * year_ms] {
+        story.now.unix_ms += step_ms;
+        story.wait(SECOND * 600);
+        assert_eq!(story.committed(), Some(5), "a step of {step_ms} ms");
+    }
+    // Two looks that agree are believed.
+    story.now.unix_ms += 10 * year_ms;
+    story.wait(SECOND * 600);
+    assert_eq!(story.committed(), Some(5));
+    story.wait(SECOND * 600);
+    assert_eq!(story.committed(), None);
+}
+
+#[test]
 fn a_commit_may_say_how_long_it_is_kept() {
     let mut story = story();
     story
