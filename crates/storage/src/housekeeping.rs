@@ -359,5 +359,8 @@ async fn replace_snapshot<E: Env>(
     shard.check_alive()?;
     file.truncate(0).await?;
     shard.check_alive()?;
-    file.write_at(0, vec![bytes]).await
+    file.write_at(0, vec![bytes]).await?;
+    // Whoever looks at a directory that was stopped cleanly may find it after a power cut.
+    file.sync().await?;
+    shard.sync_directory(&directory).await
 }
