@@ -14,8 +14,8 @@ node='' port=0 admin=0
 
 die() { echo "FAILED: $*" >&2; exit 1; }
 
-finish() {
-    local status=$?
+finish() { # [STATUS]
+    local status=${1:-$?}
     [ -z "$node" ] || kill -9 "$node" 2>/dev/null || true
     pkill -P $$ 2>/dev/null || true
     if [ "$status" = 0 ]; then rm -rf "$work"; else tail -n 20 "$work"/node.log >&2 || true; echo "kept: $work" >&2; fi

@@ -1,4 +1,4 @@
-# Sourced: a small ext4 file system of our own in a file, to be filled and to be cut from power.
+# Sourced: a small ext4 file system of our own in a file, to be filled.
 #
 # Needs root and loop devices; a script that cannot have them says so and ends there.
 
@@ -9,16 +9,11 @@ volume_make() { # SIZE
     mkfs.ext4 -q -F "$work/image"
     mkdir -p "$work/volume"
     volume_mount || { echo "SKIPPED $(basename "$0"): no loop devices here"; exit 0; }
-    trap 'status=$?; volume_unmount; (exit $status); finish' EXIT
+    trap 'status=$?; volume_unmount; finish $status' EXIT
 }
 volume_mount() { mount -o loop "$work/image" "$work/volume"; }
 volume_unmount() {
     [ -z "$node" ] || { kill -9 "$node" 2>/dev/null; wait "$node" 2>/dev/null; node=''; } || true
     for _ in $(seq 50); do umount "$work/volume" 2>/dev/null && return; mountpoint -q "$work/volume" || return 0; sleep 0.1; done
     umount -l "$work/volume"
-}
-
-# What ext4 has not yet written to its device is gone, as when the power fails: its own shutdown ioctl, without a journal flush.
-volume_cut() {
-    perl -e 'use Fcntl; sysopen(my $d, $ARGV[0], O_RDONLY) or die "open: $!"; my $how = pack("L", 2); ioctl($d, 0x8004587d, $how) or die "shutdown: $!"' "$work/volume"
 }
