@@ -53,9 +53,7 @@ tool $groups "${b[@]}" --group readers --delete >/dev/null
 same "consumer-groups --delete" "" "$(tool $groups "${b[@]}" --list)"
 node_stop
 
-# A short segment has no offset index yet, and the tool cannot read a time index without one beside it.
-alone() { local file; while read -r file; do [ "${file%.timeindex}" = "$file" ] || [ -e "${file%.timeindex}.index" ] || continue; echo "$file"; done; }
-files=$(find "$work/data" -name '0*.log' -o -name '0*.index' -o -name '0*.timeindex' -o -name '0*.snapshot' | sort | alone)
+files=$(find "$work/data" -name '0*.log' -o -name '0*.index' -o -name '0*.timeindex' -o -name '0*.snapshot' | sort)
 [ "$(grep -c '\.log$' <<<"$files")" -ge 20 ] || die "too few segments to judge: $(wc -l <<<"$files")"
 tool org.apache.kafka.tools.DumpLogSegments --deep-iteration --files "$(paste -sd, <<<"$files")" >"$work/dump" || die "dump-log exits $?"
 # The tool does not exit with an error when it finds one; it says so.

@@ -181,7 +181,9 @@ async fn write_side<E: Env>(
     if sync {
         let mark = side.mark();
         for (kind, len) in side_lengths(&mark) {
-            if len > 0 {
+            // Kafka's tools read a time index only beside an offset index: it is there even without an entry.
+            let beside = kind == FileKind::OffsetIndex && mark.time_index_len > 0;
+            if len > 0 || beside {
                 written
                     .files
                     .push(shard.file(log, kind, base, OpenMode::CreateOrOpen).await?);

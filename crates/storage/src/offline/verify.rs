@@ -10,7 +10,7 @@ use crate::state::LogState;
 use std::collections::BTreeMap;
 use std::path::Path;
 use taffrail_env::disk::{DiskResult, read_full};
-use taffrail_env::{Env, OpenMode};
+use taffrail_env::{DiskErrorKind, Env, OpenMode};
 use taffrail_record::Offset;
 use taffrail_record::batch::{HEADER_LEN, split_batch, verify_crc};
 
@@ -205,6 +205,9 @@ impl Check<'_> {
                 self.segment.side.time_index_len as usize,
             )
             .await?;
+        if !bytes.is_empty() && self.segment.side.index_len == 0 {
+            self.has_offset_index(env).await?;
+        }
         let mut before = None;
         for (number, entry) in bytes.chunks_exact(12).enumerate() {
             let timestamp = i64::from_be_bytes(entry[..8].try_into().expect("eight bytes"));
@@ -219,6 +222,19 @@ impl Check<'_> {
             before = Some((timestamp, relative));
         }
         Ok(())
+    }
+
+    /// An offset index without an entry is there all the same, for Kafka's tools.
+    async fn has_offset_index<E: Env>(&mut self, env: &E) -> DiskResult<()> {
+        let path = layout::log_file(self.path, self.segment.base_offset, FileKind::OffsetIndex);
+        match env.open(&path, OpenMode::Read).await {
+            Err(error) if error.kind == DiskErrorKind::NotFound => {
+                let what = "there is a time index, and no offset index beside it";
+                self.wrong(FileKind::OffsetIndex, 0, what);
+                Ok(())
+            }
+            opened => opened.map(drop),
+        }
     }
 
     /// The synced part of a side file.

@@ -366,3 +366,30 @@ fn after_a_clean_stop_segments_hold_everything_and_nothing_else() {
         assert_eq!(next, 60);
     }
 }
+
+#[test]
+fn a_time_index_has_an_offset_index_beside_it_be_it_empty() {
+    for seed in 0..20 {
+        let env = new_env(seed);
+        let inner = env.clone();
+        env.run(async move {
+            let logs = open_one(&inner, options()).await;
+            let log = logs.create(partition(0), config()).await.expect("created");
+            log.append(batch(b"short"), 5).await.expect("appended");
+            logs.shutdown().await.expect("shut down");
+        })
+        .expect("it ends");
+        let mut disk = env.cut_power();
+        assert_eq!(findings(disk.clone()), []);
+        assert_ne!(
+            disk.contents(&file_of(&disk, 0, ".timeindex")),
+            Some(&[][..])
+        );
+        let index = file_of(&disk, 0, ".index");
+        assert_eq!(disk.contents(&index), Some(&[][..]));
+        disk.remove_file_now(&index);
+        let found = findings(disk);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].file, index);
+    }
+}
