@@ -3,7 +3,7 @@
 //! Pure: the time comes in, batches to send and finished records go out. `W` is what the shell wakes when a record's
 //! fate is known; every record that was taken in comes out again exactly once, whatever happens.
 
-use super::batch::Batch;
+use super::batch::{Batch, BatchId};
 use super::partition_queue::{Identity, Outcome, PartitionQueue};
 use crate::backoff::Backoff;
 use crate::errors::SendError;
@@ -20,7 +20,7 @@ use taffrail_record::builder::BatchBuilder;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToSend {
     pub partition: TopicPartitionName,
-    pub batch_id: u64,
+    pub batch_id: BatchId,
     pub bytes: Bytes,
 }
 
@@ -141,7 +141,7 @@ impl<W> Accumulator<W> {
         self.partitions
             .values()
             .filter_map(PartitionQueue::oldest_id)
-            .all(|oldest| oldest >= mark)
+            .all(|oldest| oldest.number >= mark)
     }
 
     /// Whether a producer id is wanted before more can be sent.
@@ -168,7 +168,7 @@ impl<W> Accumulator<W> {
         batch.stamp.is_some()
             || batch.tries > 0
             || behind > 0
-            || batch.id < self.flush_before
+            || batch.id.number < self.flush_before
             || batch.size() >= self.options.batch_bytes
             || batch.created + self.options.linger <= now
             // Whoever waits for room waits for batches to go.
@@ -245,7 +245,7 @@ impl<W> Accumulator<W> {
         &mut self,
         now: Instant,
         partition: &TopicPartitionName,
-        batch_id: u64,
+        batch_id: BatchId,
         outcome: Outcome,
         random: u64,
     ) {

@@ -4,10 +4,21 @@
 //! buffer that the network still reads is never written again (what CVE-2026-35554 was).
 
 use bytes::{Bytes, BytesMut};
+use std::ops::ControlFlow;
 use std::time::Duration;
 use taffrail_env::Instant;
 use taffrail_record::builder::{BatchBuilder, ProducerFields};
+use taffrail_record::compression::DecompressLimit;
 use taffrail_record::{ProducerEpoch, ProducerId, Sequence, batch as format};
+
+/// Names a batch; in the order in which batches are to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BatchId {
+    /// Higher than that of every batch begun before.
+    pub number: u64,
+    /// Of a batch that was split, how many records of it come before this part.
+    pub part: u32,
+}
 
 /// Who a batch says it is from, and its place among that producer's records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +36,7 @@ enum Content {
 
 /// See the module's head. `W` is whatever the shell wakes for each record.
 pub struct Batch<W> {
-    /// Higher than that of every batch begun before.
-    pub id: u64,
+    pub id: BatchId,
     pub created: Instant,
     pub deadline: Instant,
     pub stamp: Option<Stamp>,
@@ -47,13 +57,13 @@ pub struct Batch<W> {
 
 impl<W> Batch<W> {
     pub fn new(
-        id: u64,
+        number: u64,
         now: Instant,
         delivery_timeout: Duration,
         builder: BatchBuilder,
     ) -> Batch<W> {
         Batch {
-            id,
+            id: BatchId { number, part: 0 },
             created: now,
             deadline: now + delivery_timeout,
             stamp: None,
@@ -87,6 +97,42 @@ impl<W> Batch<W> {
         i32::try_from(self.waiters.len()).expect("a batch has fewer than 2^31 records")
     }
 
+    /// A batch that was sent, as two, each with its share of the records and of the sequence numbers.
+    ///
+    /// # Panics
+    /// If it has one record, or was not sealed.
+    pub fn split(mut self) -> (Batch<W>, Batch<W>) {
+        let Content::Sealed(bytes) = &self.content else {
+            panic!("a batch that was not sent can still be filled");
+        };
+        let first_records = self.waiters.len() / 2;
+        assert!(first_records > 0, "one record cannot be split");
+        let [first, second] = halves(bytes, first_records);
+        let waiters = self.waiters.split_off(first_records);
+        let charged = self.charged / (first_records + waiters.len()) * first_records;
+        let behind = first_records as i32;
+        let mut second = Batch {
+            id: BatchId {
+                part: self.id.part + first_records as u32,
+                ..self.id
+            },
+            stamp: self.stamp.map(|stamp| Stamp {
+                base_sequence: after(stamp.base_sequence, behind),
+                ..stamp
+            }),
+            last_failure: self.last_failure.clone(),
+            charged: self.charged - charged,
+            waiters,
+            content: Content::Open(second),
+            ..self
+        };
+        self.charged = charged;
+        self.content = Content::Open(first);
+        self.seal(self.stamp);
+        second.seal(second.stamp);
+        (self, second)
+    }
+
     /// The bytes to send, with `stamp` in them; `None` is a producer without idempotence. Bytes made before are used
     /// again if they have the same stamp, and replaced by new ones if not.
     pub fn seal(&mut self, stamp: Option<Stamp>) -> Bytes {
@@ -106,6 +152,40 @@ impl<W> Batch<W> {
         self.content = Content::Sealed(bytes.clone());
         bytes
     }
+}
+
+/// The sequence number `records` further on; behind 2^31-1 comes 0.
+pub fn after(sequence: Sequence, records: i32) -> Sequence {
+    sequence.wrapping_add(records) & Sequence::MAX
+}
+
+/// The records of a batch in two, the first half having `first_records`.
+fn halves(bytes: &Bytes, first_records: usize) -> [BatchBuilder; 2] {
+    let header = format::BatchHeader::parse(bytes).expect("this producer built the batch");
+    let codec = header.codec().expect("this producer chose the codec");
+    // The same base, so that every timestamp is as near to it as it was.
+    let builder = || BatchBuilder::new(codec, header.base_timestamp);
+    let mut halves = [builder(), builder()];
+    let mut seen = 0;
+    // It was in this producer's memory before it was compressed.
+    let limit = DecompressLimit {
+        output_bytes_max: usize::MAX,
+    };
+    format::for_each_record(bytes, limit, |header, record| {
+        let headers: Vec<format::Header<'_>> = record.headers().collect();
+        halves[usize::from(seen >= first_records)]
+            .append(
+                header.record_timestamp(&record),
+                record.key,
+                record.value,
+                &headers,
+            )
+            .expect("it was in a batch before");
+        seen += 1;
+        ControlFlow::Continue(())
+    })
+    .expect("this producer built the batch");
+    halves
 }
 
 fn fields(stamp: Option<Stamp>) -> ProducerFields {
@@ -137,3 +217,6 @@ fn restamped(bytes: &Bytes, stamp: Option<Stamp>) -> Bytes {
 
 /// The checksum covers the attributes and all that follows.
 const CRC_COVERS_FROM: usize = 21;
+
+#[cfg(test)]
+mod tests;

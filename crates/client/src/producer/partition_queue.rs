@@ -7,11 +7,13 @@
 //! - batches are tried in the order in which they were begun, and while an earlier one waits to be tried again no later
 //!   one that was tried before goes ahead of it;
 //! - a batch that may be in the log is never sent under another stamp, so nothing is written twice;
+//! - a batch that the broker finds too large goes again in two halves, each with its part of the sequence numbers, unless it may be in
+//!   the log already: the broker would not know the halves of what it has for a repetition;
 //! - a hole in the sequence, left by a batch that was given up, is closed by beginning again at sequence 0 in
 //!   the next producer epoch, once nothing is on its way (KIP-360, except that batches which may be in the log already, behind
 //!   a hole that may be filled late, fail instead of being rewritten).
 
-use super::batch::{Batch, Stamp};
+use super::batch::{Batch, BatchId, Stamp, after};
 use crate::errors::SendError;
 use crate::records::Record;
 use bytes::Bytes;
@@ -82,7 +84,7 @@ pub struct PartitionQueue<W> {
     /// The broker refused the earliest batch as out of sequence: begin again once nothing is on its way.
     restart: bool,
     /// The latest batch that was given up but may be in the log, or get there late, until a later one is acknowledged.
-    hole: Option<u64>,
+    hole: Option<BatchId>,
     /// Why the leader was not reached the last time.
     unreachable: Option<String>,
 }
@@ -137,7 +139,7 @@ impl<W> PartitionQueue<W> {
     }
 
     /// The earliest batch that is not done.
-    pub fn oldest_id(&self) -> Option<u64> {
+    pub fn oldest_id(&self) -> Option<BatchId> {
         let waiting = self.waiting.front().map(|batch| batch.id);
         let in_flight = self.in_flight.iter().map(|batch| batch.id).min();
         waiting.into_iter().chain(in_flight).min()
@@ -167,7 +169,7 @@ impl<W> PartitionQueue<W> {
     }
 
     /// Takes the candidate to be sent, and gives it its stamp. `identity` is `None` without idempotence.
-    pub fn send(&mut self, identity: Option<Identity>) -> (u64, Bytes) {
+    pub fn send(&mut self, identity: Option<Identity>) -> (BatchId, Bytes) {
         let mut batch = self.waiting.pop_front().expect("there is a candidate");
         let stamp = match identity {
             None => None,
@@ -206,7 +208,7 @@ impl<W> PartitionQueue<W> {
     /// are batches whose time was up before.
     pub fn on_outcome(
         &mut self,
-        id: u64,
+        id: BatchId,
         outcome: Outcome,
         retry_at: impl FnOnce(u32) -> Instant,
     ) -> Option<Done<W>> {
@@ -254,6 +256,14 @@ impl<W> PartitionQueue<W> {
                 // Behind an earlier batch that is tried again, the refusal says nothing about this one.
                 self.restart |= earliest;
             }
+            ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge
+                if batch.records() > 1 && !batch.unanswered =>
+            {
+                let (first, second) = batch.split();
+                self.wait(second);
+                self.wait(first);
+                return None;
+            }
             code if code.is_retriable() => batch.unanswered |= may_be_written(code),
             _ => return self.refuse(batch, code, message),
         }
@@ -292,6 +302,10 @@ impl<W> PartitionQueue<W> {
 
     fn try_again(&mut self, mut batch: Batch<W>, retry_at: impl FnOnce(u32) -> Instant) {
         batch.not_before = retry_at(batch.tries);
+        self.wait(batch);
+    }
+
+    fn wait(&mut self, batch: Batch<W>) {
         let place = self.waiting.partition_point(|other| other.id < batch.id);
         self.waiting.insert(place, batch);
     }
@@ -399,11 +413,6 @@ impl<W> PartitionQueue<W> {
         }
         all
     }
-}
-
-/// The sequence number `records` further on; behind 2^31-1 comes 0.
-fn after(sequence: Sequence, records: i32) -> Sequence {
-    sequence.wrapping_add(records) & Sequence::MAX
 }
 
 /// Retriable refusals after which the batch may be in the log all the same.

@@ -232,12 +232,21 @@ struct Log {
     next_sequence: i32,
     remembered: Vec<(i16, i32, i64)>,
     records: Vec<u64>,
+    /// The most records that a batch may have.
+    batch_max: i32,
 }
 
 impl Log {
     fn produce(&mut self, bytes: &Bytes) -> Outcome {
         let header = taffrail_record::batch::BatchHeader::parse(bytes).expect("a batch");
         taffrail_record::batch::verify_crc(bytes).expect("sound");
+        let refusal = |code| Outcome::Error {
+            code,
+            message: None,
+        };
+        if header.record_count > self.batch_max {
+            return refusal(ErrorCode::MessageTooLarge);
+        }
         let (epoch, sequence) = (header.producer_epoch, header.base_sequence);
         let known = self
             .remembered
@@ -250,10 +259,6 @@ impl Log {
                 log_append_time_ms: -1,
             };
         }
-        let refusal = |code| Outcome::Error {
-            code,
-            message: None,
-        };
         if epoch < self.epoch {
             return refusal(ErrorCode::InvalidProducerEpoch);
         }
@@ -299,7 +304,10 @@ fn drawn_histories_write_every_record_at_most_once_and_in_order() {
             codec: Codec::None,
             ..options()
         });
-        let mut log = Log::default();
+        let mut log = Log {
+            batch_max: [1, 2, 3, 100][seed as usize % 4],
+            ..Log::default()
+        };
         let mut on_their_way: Vec<ToSend> = Vec::new();
         // What a broken connection still holds, and may bring later.
         let mut stray: Vec<ToSend> = Vec::new();

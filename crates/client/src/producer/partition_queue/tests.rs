@@ -32,7 +32,7 @@ fn begin_at(queue: &mut PartitionQueue<u64>, now: Instant, id: u64, records: u64
     let builder = BatchBuilder::new(Codec::None, 0);
     queue.begin(Batch::new(id, now, DELIVERY, builder));
     for record in 0..records {
-        assert!(queue.append_to_open(&Record::of_value("value"), 0));
+        assert!(queue.append_to_open(&Record::of_value(format!("value {record}")), 0));
         let batch = queue.open_batch().expect("it was just begun");
         batch.waiters.push((id * 100 + record, 0));
     }
@@ -45,11 +45,20 @@ fn send(queue: &mut PartitionQueue<u64>) -> (u64, i16, i32) {
     verify_crc(&bytes).expect("the checksum is that of the bytes");
     let header = BatchHeader::parse(&bytes).expect("a batch");
     assert_eq!(header.producer_id, 7);
-    (id, header.producer_epoch, header.base_sequence)
+    (id.number, header.producer_epoch, header.base_sequence)
 }
 
 fn end(queue: &mut PartitionQueue<u64>, id: u64, outcome: Outcome) -> Option<Done<u64>> {
-    queue.on_outcome(id, outcome, |_| NOW)
+    end_part(queue, id, 0, outcome)
+}
+
+fn end_part(
+    queue: &mut PartitionQueue<u64>,
+    number: u64,
+    part: u32,
+    outcome: Outcome,
+) -> Option<Done<u64>> {
+    queue.on_outcome(BatchId { number, part }, outcome, |_| NOW)
 }
 
 fn acked() -> Outcome {
@@ -108,7 +117,7 @@ fn without_idempotence_one_batch_is_on_its_way() {
     assert_eq!(BatchHeader::parse(&bytes).expect("a batch").producer_id, -1);
     assert!(queue.candidate(NOW).is_none());
     end(&mut queue, 0, lost());
-    assert_eq!(queue.candidate(NOW).map(|batch| batch.id), Some(0));
+    assert_eq!(queue.candidate(NOW).map(|batch| batch.id.number), Some(0));
 }
 
 #[test]
@@ -237,7 +246,7 @@ fn beginning_again_fails_what_may_be_in_the_log_and_carries_over_the_rest() {
     end(&mut queue, 1, error(ErrorCode::OutOfOrderSequenceNumber));
     let (failed, _) = queue.restart_if_due();
     assert_eq!(failed.len(), 1);
-    assert_eq!(failed[0].batch.id, 2);
+    assert_eq!(failed[0].batch.id.number, 2);
     assert_eq!(send(&mut queue), (1, 1, 0));
     end(&mut queue, 1, acked());
     assert_eq!(send(&mut queue), (3, 1, 1));
@@ -298,6 +307,78 @@ fn a_write_that_the_broker_remembers_without_its_offset_counts() {
     send(&mut queue);
     let done = end(&mut queue, 0, error(ErrorCode::DuplicateSequenceNumber)).expect("done");
     assert_eq!(done.fate, Ok((-1, -1)));
+}
+
+fn values(bytes: &Bytes) -> Vec<Bytes> {
+    let records = taffrail_record::batch::records(bytes).expect("not compressed");
+    let value = |record: Result<taffrail_record::batch::RecordView<'_>, _>| {
+        Bytes::copy_from_slice(record.expect("sound").value.expect("a value"))
+    };
+    records.map(value).collect()
+}
+
+#[test]
+fn what_is_too_large_goes_again_in_halves_and_nothing_overtakes_them() {
+    let mut queue = queue();
+    begin(&mut queue, 0, 5);
+    begin(&mut queue, 1, 1);
+    let (_, whole) = queue.send(Some(IDENTITY));
+    assert_eq!(send(&mut queue), (1, 0, 5));
+    assert!(end(&mut queue, 0, error(ErrorCode::MessageTooLarge)).is_none());
+    end(&mut queue, 1, error(ErrorCode::OutOfOrderSequenceNumber));
+    assert!(queue.restart_if_due().0.is_empty());
+    let mut seen = Vec::new();
+    let mut part = |queue: &mut PartitionQueue<u64>| {
+        assert!(queue.candidate(NOW).is_some(), "nothing may be sent");
+        let (id, bytes) = queue.send(Some(IDENTITY));
+        let header = BatchHeader::parse(&bytes).expect("a batch");
+        verify_crc(&bytes).expect("sound");
+        seen.push(values(&bytes));
+        (
+            id.number,
+            id.part,
+            header.record_count,
+            header.base_sequence,
+        )
+    };
+    assert_eq!(part(&mut queue), (0, 0, 2, 0));
+    assert!(queue.candidate(NOW).is_none(), "a retry goes alone");
+    assert!(end(&mut queue, 0, error(ErrorCode::RecordListTooLarge)).is_none());
+    assert_eq!(part(&mut queue), (0, 0, 1, 0));
+    assert!(end(&mut queue, 0, acked()).is_some());
+    assert_eq!(part(&mut queue), (0, 1, 1, 1));
+    assert!(end_part(&mut queue, 0, 1, acked()).is_some());
+    assert_eq!(part(&mut queue), (0, 2, 3, 2));
+    let done = end_part(&mut queue, 0, 2, acked()).expect("the second half is there");
+    let waiters: Vec<u64> = done
+        .batch
+        .waiters
+        .iter()
+        .map(|(waiter, _)| *waiter)
+        .collect();
+    assert_eq!(waiters, [2, 3, 4]);
+    assert_eq!(part(&mut queue), (1, 0, 1, 5));
+    assert_eq!(seen[1..4].concat(), values(&whole));
+}
+
+#[test]
+fn one_record_that_is_too_large_is_given_up() {
+    let mut queue = queue();
+    begin(&mut queue, 0, 1);
+    send(&mut queue);
+    let done = end(&mut queue, 0, error(ErrorCode::MessageTooLarge)).expect("given up");
+    assert!(!done.fate.expect_err("refused").may_be_written());
+}
+
+#[test]
+fn what_may_be_in_the_log_is_not_sent_again_in_halves() {
+    let mut queue = queue();
+    begin(&mut queue, 0, 2);
+    send(&mut queue);
+    end(&mut queue, 0, lost());
+    send(&mut queue);
+    let done = end(&mut queue, 0, error(ErrorCode::MessageTooLarge)).expect("given up");
+    assert!(done.fate.expect_err("refused").may_be_written());
 }
 
 #[test]
