@@ -70,6 +70,17 @@ fn a_value_of_the_wrong_kind_says_what_would_be_right() {
 }
 
 #[test]
+fn a_largest_batch_beyond_the_journal_says_what_it_takes() {
+    let scratch = Scratch::new("largest-batch");
+    let output = serve(scratch.path(), &["--set", "message.max.bytes=100000000"]);
+    assert_refused(
+        &output,
+        2,
+        &["message.max.bytes", "100000000", "at most 16"],
+    );
+}
+
+#[test]
 fn a_listener_beyond_loopback_needs_to_be_called_insecure() {
     let scratch = Scratch::new("beyond-loopback");
     let data = scratch.path().to_str().expect("a UTF-8 path");
@@ -191,6 +202,27 @@ fn lines_come_out_as_they_went_in() {
         "--exit-at-end",
     ]);
     assert_eq!(output.stdout, b"");
+}
+
+#[test]
+fn batches_that_a_topic_finds_too_large_are_split() {
+    let scratch = Scratch::new("split");
+    let node = Node::start(scratch.path());
+    let lines: String = (0..3000).map(|line| format!("line {line}\n")).collect();
+    for (topic, limit) in [
+        ("by-message", "max.message.bytes=1000"),
+        ("by-segment", "segment.bytes=4096"),
+    ] {
+        let at = ["--brokers", &node.kafka];
+        let ran = |words: &[&str]| run(&[words, &at[..]].concat());
+        let created = ran(&["topic", "create", topic, "--config", limit]);
+        assert!(created.status.success());
+        let produced = feed(&["produce", topic, at[0], at[1]], lines.as_bytes());
+        let said = String::from_utf8_lossy(&produced.stderr);
+        assert!(produced.status.success(), "{said}");
+        let consumed = ran(&["consume", topic, "--exit-at-end"]);
+        assert_eq!(consumed.stdout, lines.as_bytes());
+    }
 }
 
 #[test]

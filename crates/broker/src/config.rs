@@ -17,7 +17,7 @@ pub use broker::BrokerSettings;
 pub(crate) use definition::read;
 pub use definition::{Definition, Kind, Refusal, Rule, Scope, Setting, Unit, nearest};
 pub use foreign::Foreign;
-pub(crate) use resolve::{BrokerSources, Texts};
+pub(crate) use resolve::{BrokerSources, Texts, check_batch_bytes};
 pub use resolve::{Resolved, Source, StaticSettings, Synonym};
 pub use topic::{
     CleanupPolicy, CompressionType, Durability, ReplicationModel, TimestampType, TopicSettings,

@@ -134,6 +134,9 @@ fn what_cannot_be_honoured_is_refused_and_changes_nothing() {
             (BROKER, "7", "log.retention.ms", SET, Some("1"), 42),
             (BROKER, "1", "num.partitions", SET, Some("1"), 42),
             (16, "t", "retention.ms", SET, Some("1"), 42),
+            // More than the journal takes, and than it takes by a byte.
+            (TOPIC, "t", "max.message.bytes", SET, Some("1048577"), 40),
+            (BROKER, "", "message.max.bytes", SET, Some("2000000000"), 40),
         ] {
             let edits = [
                 ("min.insync.replicas", SET, Some("2")),

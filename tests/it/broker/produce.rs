@@ -6,7 +6,7 @@ use std::time::Duration;
 use taffrail_env::Clock;
 use taffrail_record::Codec;
 use taffrail_record::batch::{BatchHeader, TimestampType};
-use taffrail_record::builder::ProducerFields;
+use taffrail_record::builder::{BatchBuilder, ProducerFields};
 use taffrail_wire::api::ApiKey;
 use taffrail_wire::produce::{PartitionProduceResponse, TopicProduceData};
 use taffrail_wire::{
@@ -233,7 +233,7 @@ fn a_bad_record_is_named() {
         peer.create("t", 1, &[("message.timestamp.before.max.ms", "1000")])
             .await;
         let now = place.env.unix_ms();
-        let mut builder = taffrail_record::builder::BatchBuilder::new(Codec::None, now);
+        let mut builder = BatchBuilder::new(Codec::None, now);
         for time in [now, now - 5000, now] {
             builder.append(time, None, Some(b"x"), &[]).expect("fits");
         }
@@ -310,6 +310,28 @@ fn a_topic_with_a_codec_of_its_own_stores_in_it() {
             assert_eq!(header.codec(), Ok(codec));
             assert_eq!(values(&bytes), [b"one", b"two"]);
         }
+    });
+}
+
+#[test]
+fn what_grows_under_the_topics_codec_must_keep_the_limit_too() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        let configs = [
+            ("compression.type", "uncompressed"),
+            ("max.message.bytes", "1000"),
+        ];
+        peer.create("t", 1, &configs).await;
+        let now = place.env.unix_ms();
+        for (zeros, error) in [(800, 0), (5000, 10)] {
+            let mut builder = BatchBuilder::new(Codec::Gzip, now);
+            let value = vec![0; zeros];
+            builder.append(now, None, Some(&value), &[]).expect("fits");
+            let batch = builder.finish(ProducerFields::default()).expect("fits");
+            assert!(batch.len() < 200, "it comes small");
+            assert_eq!(peer.produce("t", 0, batch.freeze()).await.0, error);
+        }
+        assert_eq!(peer.fetch("t", 0, 0).await.1, 1);
     });
 }
 

@@ -19,7 +19,9 @@ use super::create_topics::duplicates;
 use super::describe_configs::{BROKER, TOPIC};
 use super::{Answer, Call, code};
 use crate::broker::Broker;
-use crate::config::{BrokerSettings, Kind, Refusal, Scope, TopicSettings, nearest};
+use crate::config::{
+    BrokerSettings, Kind, Refusal, Scope, TopicSettings, check_batch_bytes, nearest,
+};
 use crate::metadata::{Command, ConfigEdit, ConfigOperation};
 
 const SET: i8 = 0;
@@ -156,9 +158,11 @@ async fn alter<E: Env>(
         commanded.push(edit);
     }
     let invalid = |refusal: Refusal| (ErrorCode::InvalidConfig, refusal.to_string());
+    let batch_bytes_max = broker.router.batch_bytes_max();
     let command = match target {
         Target::Topic => {
-            TopicSettings::validate(&broker.settings.broker(), &after).map_err(invalid)?;
+            TopicSettings::validate(&broker.settings.broker(), &after, batch_bytes_max)
+                .map_err(invalid)?;
             Command::SetTopicConfigs {
                 name: name.to_string(),
                 edits: commanded,
@@ -169,6 +173,7 @@ async fn alter<E: Env>(
             for (key, value) in &after {
                 settings.set(key, value).map_err(invalid)?;
             }
+            check_batch_bytes("message.max.bytes", &after, batch_bytes_max).map_err(invalid)?;
             Command::SetBrokerConfigs {
                 broker: id,
                 edits: commanded,

@@ -151,7 +151,8 @@ fn plan<E: Env>(broker: &Broker<E>, topic: &CreatableTopic<'_>) -> Result<Planne
         };
         configs.insert(config.name.to_string(), value.to_string());
     }
-    TopicSettings::validate(&broker.settings.broker(), &configs)
+    let batch_bytes_max = broker.router.batch_bytes_max();
+    TopicSettings::validate(&broker.settings.broker(), &configs, batch_bytes_max)
         .map_err(|refusal| (ErrorCode::InvalidConfig, refusal.to_string()))?;
     Ok(Planned {
         assignments,

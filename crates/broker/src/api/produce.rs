@@ -266,13 +266,12 @@ async fn append<E: Env>(
 }
 
 fn rules<E: Env>(call: &Call<E>, settings: &TopicSettings, now_ms: i64) -> ProduceRules {
-    let batch_bytes_max = call.broker.router.batch_bytes_max();
     ProduceRules {
         mode: match settings.validation {
             Validation::Full => ValidationMode::Full,
             Validation::Header => ValidationMode::Header,
         },
-        batch_bytes_max: (settings.max_message_bytes as usize).min(batch_bytes_max),
+        batch_bytes_max: batch_bytes_max(call, settings),
         decompress: DecompressLimit {
             output_bytes_max: DECOMPRESSED_MAX,
         },
@@ -286,6 +285,13 @@ fn rules<E: Env>(call: &Call<E>, settings: &TopicSettings, now_ms: i64) -> Produ
         keys_required: settings.cleanup_policy.compact,
         zstd_allowed: call.version >= ZSTD_SINCE,
     }
+}
+
+/// The largest batch of a topic: what it says, unless the journal takes less. A setting beyond that is refused when it is made; but
+/// the default may be, where the file system is tiny.
+fn batch_bytes_max<E: Env>(call: &Call<E>, settings: &TopicSettings) -> usize {
+    let journal_takes = call.broker.router.batch_bytes_max();
+    (settings.max_message_bytes as usize).min(journal_takes)
 }
 
 /// Changes what the topic's settings change about a batch. Most topics change nothing.
@@ -314,8 +320,16 @@ async fn rewrite_batch<E: Env>(
         };
         batch = rewrite::recompress(&batch, codec, level, limit)
             .map_err(|error| failed(error.to_string()))?;
-        if batch.len() > settings.max_message_bytes as usize {
-            return Err(ErrorCode::MessageTooLarge.into());
+        // As Kafka does: what is stored must keep the limit, too.
+        let max = batch_bytes_max(call, settings);
+        if batch.len() > max {
+            return Err(Refused::because(
+                ErrorCode::MessageTooLarge,
+                format!(
+                    "under the topic's own codec the batch has {} bytes and may have {max}",
+                    batch.len()
+                ),
+            ));
         }
     }
     match settings.timestamp_type {

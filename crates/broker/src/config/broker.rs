@@ -100,7 +100,7 @@ settings! {
         max_fetch_sessions: i32 = 1_000, "max.incremental.fetch.session.cache.slots", None, AT_LEAST_0, Scope::Static,
             "Most incremental fetch sessions kept.";
         message_max_bytes: i32 = 1_048_588, "message.max.bytes", Bytes, AT_LEAST_0, Scope::Dynamic,
-            "Largest record batch accepted in topics that do not say otherwise.";
+            "Largest record batch accepted in topics that do not say otherwise; it has to fit into a file of the journal (16 MiB, or less on a small file system).";
         min_insync_replicas: i32 = 1, "min.insync.replicas", None, AT_LEAST_1, Scope::Dynamic,
             "In-sync replicas without which a produce with acks=all is refused in topics that do not say otherwise.";
         num_partitions: i32 = 1, "num.partitions", None, Rule::Range(1.0, 10_000.0), Scope::Static,

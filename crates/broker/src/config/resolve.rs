@@ -74,6 +74,16 @@ impl StaticSettings {
         }
     }
 
+    /// Whether the largest batch set at the start fits into a journal that takes `batch_bytes_max` bytes.
+    pub(crate) fn check_batch_bytes(&self, batch_bytes_max: usize) -> Result<(), Refusal> {
+        let key = "message.max.bytes";
+        let set = self
+            .set
+            .get(key)
+            .map(|text| (key.to_string(), text.clone()));
+        check_batch_bytes(key, &set.into_iter().collect(), batch_bytes_max)
+    }
+
     /// The values, with defaults for what is not set.
     pub fn effective(&self) -> &BrokerSettings {
         &self.effective
@@ -144,6 +154,25 @@ impl BrokerSources {
     }
 }
 
+/// Refuses a largest batch beyond what the journal holds: it would be accepted here and refused at every produce.
+pub(crate) fn check_batch_bytes(
+    key: &'static str,
+    set: &Texts,
+    batch_bytes_max: usize,
+) -> Result<(), Refusal> {
+    match set.get(key).map(|text| text.parse::<usize>()) {
+        Some(Ok(bytes)) if bytes > batch_bytes_max => Err(Refusal::Value {
+            key,
+            value: bytes.to_string(),
+            expected: format!(
+                "at most {batch_bytes_max}, the largest batch that this data directory's journal takes"
+            ),
+        }),
+        // What is no number is refused by its kind.
+        _ => Ok(()),
+    }
+}
+
 impl TopicSettings {
     /// The values of a topic that says nothing itself, on a broker.
     pub(crate) fn of_broker(broker: &BrokerSettings) -> TopicSettings {
@@ -189,8 +218,13 @@ impl TopicSettings {
         settings
     }
 
-    /// Whether `own` may be a topic's settings.
-    pub(crate) fn validate(broker: &BrokerSettings, own: &Texts) -> Result<(), Refusal> {
+    /// Whether `own` may be a topic's settings, on a node whose largest batch has `batch_bytes_max` bytes.
+    pub(crate) fn validate(
+        broker: &BrokerSettings,
+        own: &Texts,
+        batch_bytes_max: usize,
+    ) -> Result<(), Refusal> {
+        check_batch_bytes("max.message.bytes", own, batch_bytes_max)?;
         let mut settings = TopicSettings::of_broker(broker);
         for (key, text) in own {
             settings.set(key, text)?;

@@ -204,6 +204,6 @@ fn settings_that_cannot_stand_together_are_refused() {
         ("min.compaction.lag.ms".to_string(), "10".to_string()),
         ("max.compaction.lag.ms".to_string(), "5".to_string()),
     ]);
-    let refusal = TopicSettings::validate(&BrokerSettings::default(), &own);
+    let refusal = TopicSettings::validate(&BrokerSettings::default(), &own, usize::MAX);
     assert!(matches!(refusal, Err(Refusal::Conflict(_))));
 }

@@ -132,7 +132,7 @@ settings! {
         max_compaction_lag_ms: i64 = i64::MAX, "max.compaction.lag.ms", Milliseconds, AT_LEAST_1, Scope::Inherits(&["log.cleaner.max.compaction.lag.ms"]),
             "Longest time a record of a compacted topic stays uncompacted.";
         max_message_bytes: i32 = 1_048_588, "max.message.bytes", Bytes, AT_LEAST_0, Scope::Inherits(&["message.max.bytes"]),
-            "Largest record batch accepted.";
+            "Largest record batch accepted; it has to fit into a file of the journal (16 MiB, or less on a small file system).";
         timestamp_after_max_ms: i64 = 3_600_000, "message.timestamp.after.max.ms", Milliseconds, AT_LEAST_0, Scope::Inherits(&["log.message.timestamp.after.max.ms"]),
             "How far a record's timestamp may lie after the broker's time.";
         timestamp_before_max_ms: i64 = i64::MAX, "message.timestamp.before.max.ms", Milliseconds, AT_LEAST_0, Scope::Inherits(&["log.message.timestamp.before.max.ms"]),

@@ -64,6 +64,10 @@ pub async fn start<E: Env>(env: E, config: NodeConfig) -> Result<Node<E>, StartE
     let identity = opened.identity;
     let settings = Settings::new(config.settings.clone());
     let router = Rc::new(start_shards(&env, opened));
+    config
+        .settings
+        .check_batch_bytes(router.batch_bytes_max())
+        .map_err(StartError::Config)?;
     let term = u32::try_from(identity.start_number).unwrap_or(u32::MAX);
     let controller =
         Controller::restore(&env, config.node_id, term, router.clone(), settings.clone())
