@@ -63,11 +63,7 @@ pub async fn start<E: Env>(env: E, config: NodeConfig) -> Result<Node<E>, StartE
         .map_err(StartError::Open)?;
     let identity = opened.identity;
     let settings = Settings::new(config.settings.clone());
-    let router = Rc::new(start_shards(&env, opened));
-    config
-        .settings
-        .check_batch_bytes(router.batch_bytes_max())
-        .map_err(StartError::Config)?;
+    let router = Rc::new(start_router(&env, &config, opened)?);
     let term = u32::try_from(identity.start_number).unwrap_or(u32::MAX);
     let controller =
         Controller::restore(&env, config.node_id, term, router.clone(), settings.clone())
@@ -171,6 +167,18 @@ fn split_host_port(text: &str) -> Option<(&str, u16)> {
         .and_then(|host| host.strip_suffix(']'))
         .unwrap_or(host);
     Some((host, port.parse().ok()?))
+}
+
+/// The shards and the way to them, if their journal takes what the settings promise.
+fn start_router<E: Env>(
+    env: &E,
+    config: &NodeConfig,
+    opened: Opened,
+) -> Result<Router<E>, StartError> {
+    let router = start_shards(env, opened);
+    let checked = config.settings.check_batch_bytes(router.batch_bytes_max());
+    checked.map_err(StartError::Config)?;
+    Ok(router)
 }
 
 /// Starts the other shards, each with its part of the storage.
