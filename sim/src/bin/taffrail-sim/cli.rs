@@ -3,11 +3,14 @@
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use taffrail_sim::profile::Profile;
-use taffrail_sim::{FaultKind, Outcome, Recording, RunName};
+use taffrail_sim::scenario::Scenario;
+use taffrail_sim::shrink;
+use taffrail_sim::{Edits, FaultKind, Outcome, Recording, RunName};
 
 /// Seeds as `A..B`.
 pub fn seeds(text: &str) -> Result<Range<u64>, String> {
@@ -251,6 +254,69 @@ pub fn replay(name: &str, events: bool) -> Result<bool, String> {
         return Ok(false);
     }
     Ok(outcome.failure.is_none())
+}
+
+/// `shrink`: true if the run failed and its smallest likeness was written.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a file of the user's, outside of every simulation"
+)]
+pub fn shrink(name: &str, out: Option<&Path>, runs: usize) -> Result<bool, String> {
+    let wanted = RunName::parse(name)?;
+    let profile = Profile::named(&wanted.profile)?;
+    let shrunk = match shrink::shrink(profile, wanted.seed, Edits::default(), runs) {
+        Ok(shrunk) => shrunk,
+        Err(why) => {
+            eprintln!("taffrail-sim: {name}: {why}");
+            return Ok(false);
+        }
+    };
+    let (failure, count) = (&shrunk.failure, shrunk.faults);
+    let headline = format!(
+        "# {name}: {} with {count} of the {} faults that struck it, found in {} runs\n# {}\n",
+        failure.invariant,
+        shrunk.faults_before,
+        shrunk.runs,
+        failure.witness.replace('\n', " ")
+    );
+    let scenario = Scenario {
+        world: wanted,
+        expected: Some(failure.invariant.clone()),
+        edits: shrunk.edits,
+    };
+    match out {
+        None => print!("{headline}{scenario}"),
+        Some(path) => {
+            let text = format!("{headline}{scenario}");
+            std::fs::write(path, text).map_err(|why| format!("{}: {why}", path.display()))?;
+            println!("{}: {failure}; {count} faults", path.display());
+        }
+    }
+    Ok(true)
+}
+
+/// `scenario`: true if each came out as it expects.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a file of the user's, outside of every simulation"
+)]
+pub fn scenario(files: &[PathBuf]) -> Result<bool, String> {
+    let mut met = true;
+    for path in files {
+        let place = path.display();
+        let text = std::fs::read_to_string(path).map_err(|why| format!("{place}: {why}"))?;
+        let scenario = Scenario::parse(&text).map_err(|why| format!("{place}: {why}"))?;
+        let outcome = scenario.run().map_err(|why| format!("{place}: {why}"))?;
+        let verdict = verdict(&outcome);
+        if scenario.is_met_by(&outcome) {
+            println!("{place}: as expected: {verdict}");
+        } else {
+            met = false;
+            let expected = scenario.expected.as_deref().unwrap_or("ok");
+            println!("{place}: expected {expected}, but: {verdict}");
+        }
+    }
+    Ok(met)
 }
 
 /// `faults`: the catalogue, with counts over the seeds.

@@ -46,6 +46,22 @@ enum Command {
         #[arg(long)]
         events: bool,
     },
+    /// Find the fewest faults with which a failing run still breaks the same invariant; the result is a scenario.
+    Shrink {
+        /// profile@seed
+        name: String,
+        /// Where the scenario goes; standard output if left out.
+        #[arg(long)]
+        out: Option<std::path::PathBuf>,
+        /// Runs to spend at the most.
+        #[arg(long, default_value_t = 500)]
+        runs: usize,
+    },
+    /// Run scenario files; each must come out as it expects.
+    Scenario {
+        #[arg(required = true)]
+        files: Vec<std::path::PathBuf>,
+    },
     /// Plant historic bugs in a copy of the tree, one at a time; each must be found, by the invariant that it breaks.
     Zoo {
         /// Which; all, if none is named.
@@ -74,6 +90,8 @@ fn main() -> ExitCode {
             json,
         } => cli::run(&profile, seeds, jobs, json),
         Command::Replay { name, events } => cli::replay(&name, events),
+        Command::Shrink { name, out, runs } => cli::shrink(&name, out.as_deref(), runs),
+        Command::Scenario { files } => cli::scenario(&files),
         Command::Zoo { ids, json } => zoo::run(&ids, json),
         Command::Faults {
             profile,

@@ -1,6 +1,9 @@
 //! The careful server keeps its promises in every seed; the careless one is found out.
 
 use super::*;
+use crate::decision::Edits;
+use crate::profile::Profile;
+use crate::shrink::{NotShrunk, shrink};
 
 fn simulation(seed: u64) -> Simulation {
     Simulation::new("ground", seed)
@@ -25,4 +28,25 @@ fn a_server_that_trusts_the_cache_after_a_failed_sync_is_found_out() {
     });
     let (_, failure) = found.expect("one of the seeds finds it");
     assert_eq!(failure.invariant, "ACKED-DURABLE");
+}
+
+#[test]
+fn a_failing_run_shrinks_to_a_few_faults_that_break_the_same_promise() {
+    let careless = Profile {
+        name: "careless",
+        about: "trusts the cache after a failed sync",
+        run: |simulation| run_with(simulation, Recovery::TrustsTheCache),
+    };
+    let seed = (0..2000)
+        .find(|seed| (careless.run)(careless.simulation(*seed)).failure.is_some())
+        .expect("one of the seeds finds it");
+    let shrunk = shrink(careless, seed, Edits::default(), 300).expect("it fails");
+    assert_eq!(shrunk.failure.invariant, "ACKED-DURABLE");
+    assert!(shrunk.faults < shrunk.faults_before, "{shrunk:?}");
+    assert!((1..=4).contains(&shrunk.faults), "{shrunk:?}");
+    let mut again = careless.simulation(seed);
+    again.edits = Edits::parse(&shrunk.edits.to_string()).expect("what is printed can be read");
+    assert_eq!((careless.run)(again).name, shrunk.name);
+    let clean = shrink(super::super::PROFILES[2], 0, Edits::default(), 10);
+    assert!(matches!(clean, Err(NotShrunk::Clean)), "{clean:?}");
 }

@@ -1,0 +1,96 @@
+//! A scenario file: a run that is kept, with what was edited in it and what it is expected to break.
+//!
+//! One command a line; empty lines and lines that begin with `#` are left out.
+//!
+//! | command | what it says |
+//! |---|---|
+//! | `world PROFILE@SEED` | which run; once, before all others |
+//! | `quiet LABEL` | every draw of this stream is its least: no fault, the shortest delay |
+//! | `set LABEL#N=V` | the N-th draw of this stream is V |
+//! | `expect INVARIANT` | what the run breaks; `expect ok` if it breaks nothing; once |
+
+use crate::decision::Edits;
+use crate::profile::Profile;
+use crate::run::{Outcome, Simulation};
+use crate::trace::RunName;
+use std::fmt;
+
+/// See the module's head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    pub world: RunName,
+    pub edits: Edits,
+    /// The invariant that breaks, if one does.
+    pub expected: Option<String>,
+}
+
+impl Scenario {
+    /// Reads a file's text; an error names the line and what would be right.
+    pub fn parse(text: &str) -> Result<Scenario, String> {
+        let mut world = None;
+        let mut expected = None;
+        let mut edits = String::new();
+        for (number, line) in (1..).zip(text.lines().map(str::trim)) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let wrong = |what: &str| format!("line {number}: {what}");
+            let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
+            match command {
+                "world" if world.is_none() => {
+                    world = Some(RunName::parse(rest).map_err(|why| wrong(&why))?);
+                }
+                "expect" if expected.is_none() && !rest.is_empty() => {
+                    expected = Some(rest.to_owned());
+                }
+                "world" | "expect" => {
+                    return Err(wrong(&format!("`{command}` once, with a word behind it")));
+                }
+                "quiet" => edits.push_str(&format!("{line}\n")),
+                "set" => edits.push_str(&format!("{rest}\n")),
+                other => {
+                    return Err(wrong(&format!(
+                        "no command `{other}`; there are: world, quiet, set, expect"
+                    )));
+                }
+            }
+        }
+        Ok(Scenario {
+            world: world.ok_or("no line `world PROFILE@SEED`")?,
+            edits: Edits::parse(&edits)?,
+            expected: expected
+                .ok_or("no line `expect INVARIANT` or `expect ok`")
+                .map(|word| (word != "ok").then_some(word))?,
+        })
+    }
+
+    /// Runs it.
+    pub fn run(&self) -> Result<Outcome<()>, String> {
+        let profile = Profile::named(&self.world.profile)?;
+        let mut simulation: Simulation = profile.simulation(self.world.seed);
+        simulation.edits = self.edits.clone();
+        Ok((profile.run)(simulation))
+    }
+
+    /// Whether `outcome` is what the scenario expects.
+    pub fn is_met_by(&self, outcome: &Outcome<()>) -> bool {
+        let broken = outcome.failure.as_ref().map(|failure| &failure.invariant);
+        broken == self.expected.as_ref()
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "world {}@{}", self.world.profile, self.world.seed)?;
+        for label in &self.edits.quiet {
+            writeln!(f, "quiet {label}")?;
+        }
+        for ((label, counter), value) in &self.edits.values {
+            writeln!(f, "set {label}#{counter}={value}")?;
+        }
+        writeln!(f, "expect {}", self.expected.as_deref().unwrap_or("ok"))
+    }
+}
+
+#[cfg(test)]
+mod tests;
