@@ -5,7 +5,7 @@ use super::restart::{in_a_world, life};
 use bytes::Bytes;
 use std::time::Duration;
 use taffrail_env::Clock;
-use taffrail_sim::{FaultKind, Rates};
+use taffrail_sim::{DiskOptions, FaultKind, NodeOptions, Rates, Simulation};
 use taffrail_wire::join_group::JoinGroupRequestProtocol;
 use taffrail_wire::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use taffrail_wire::offset_fetch::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
@@ -437,4 +437,60 @@ fn a_topic_of_the_same_name_does_not_inherit_offsets() {
             .await
             .expect("the log says the same");
     });
+}
+
+#[test]
+fn a_full_disk_refuses_commits_without_reading_the_groups_again_for_each() {
+    let outcome = Simulation::new("broker", 9).run(move |world| async move {
+        let machine = world.add_node(NodeOptions {
+            name: "broker".to_string(),
+            disk: DiskOptions { capacity: 32 << 20 },
+        });
+        let mut config = config(2);
+        set(&mut config, "offsets.topic.segment.bytes", "4096");
+        set(&mut config, "offsets.topic.num.partitions", "1");
+        life(&world, machine, config, true, |place| async move {
+            let mut peer = place.peer().await;
+            peer.create("fills", 1, &[]).await;
+            peer.create("t", 1, &[]).await;
+            peer.find_coordinator().await;
+            assert_eq!(peer.commit("g", 0).await, 0);
+            for size in [500_000, 50_000, 5_000] {
+                let value = vec![7; size];
+                let mut error = 0;
+                while error == 0 {
+                    let batch = peer.batch(&[&value]);
+                    error = peer.produce("fills", 0, batch).await.0;
+                }
+                assert_eq!(error, ErrorCode::KafkaStorageError as i16);
+            }
+            let (mut committed, mut refused) = (0, 0);
+            for offset in 1..1000 {
+                match peer.commit("g", offset).await {
+                    0 => committed = offset,
+                    error => {
+                        assert!([LOADING, NOT_AVAILABLE].contains(&error), "error {error}");
+                        refused += 1;
+                    }
+                }
+                place.env.sleep(Duration::from_millis(20)).await;
+            }
+            assert!(refused > 500, "{refused} commits were refused");
+            let reloads = place.node.metrics().await;
+            let reloads = reloads.value("taffrail_group_partition_reloads_total");
+            assert!((1.0..20.0).contains(&reloads), "{reloads} times");
+            assert_eq!(peer.committed(&place, "g").await, committed);
+            assert_eq!(peer.delete("fills").await, 0);
+            let resumed = async {
+                while peer.commit("g", 2000).await != 0 {
+                    place.env.sleep(Duration::from_millis(100)).await;
+                }
+            };
+            let ((), waited) = place.timed(resumed).await;
+            assert!(waited < Duration::from_secs(15), "{waited:?}");
+            assert_eq!(peer.committed(&place, "g").await, 2000);
+        })
+        .await;
+    });
+    assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
 }

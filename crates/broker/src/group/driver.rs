@@ -104,6 +104,11 @@ impl<E: Env> Groups<E> {
         self.shared.bytes()
     }
 
+    /// How often the groups of a partition were read again because what they had to write was not taken.
+    pub fn reloads(&self) -> u64 {
+        self.shared.reloads()
+    }
+
     fn partitions(&self) -> Vec<Rc<Partition<E>>> {
         self.served
             .borrow()
@@ -147,7 +152,7 @@ impl<E: Env> Groups<E> {
     pub async fn leave(&self, request: &LeaveRequest) -> Result<OffsetAnswers, GroupError> {
         let partition = self.partition(&request.group_id)?;
         partition
-            .act(|coordinator, now, effects| coordinator.leave(now, request, effects))
+            .act_to_write(|coordinator, now, effects| coordinator.leave(now, request, effects))
             .await?
     }
 
@@ -155,7 +160,7 @@ impl<E: Env> Groups<E> {
     pub async fn commit(&self, request: CommitRequest) -> Result<OffsetAnswers, GroupError> {
         let partition = self.partition(&request.group_id)?;
         partition
-            .act(|coordinator, now, effects| coordinator.commit(now, request, effects))
+            .act_to_write(|coordinator, now, effects| coordinator.commit(now, request, effects))
             .await?
     }
 
@@ -192,7 +197,7 @@ impl<E: Env> Groups<E> {
     ) -> Result<OffsetAnswers, GroupError> {
         let partition = self.partition(group_id)?;
         partition
-            .act(|coordinator, now, effects| {
+            .act_to_write(|coordinator, now, effects| {
                 coordinator.delete_offsets(now, group_id, offsets, effects)
             })
             .await?
@@ -209,7 +214,7 @@ impl<E: Env> Groups<E> {
     pub async fn delete(&self, group_id: &str) -> Result<(), GroupError> {
         let partition = self.partition(group_id)?;
         partition
-            .act(|coordinator, now, effects| coordinator.delete(now, group_id, effects))
+            .act_to_write(|coordinator, now, effects| coordinator.delete(now, group_id, effects))
             .await?
     }
 

@@ -93,6 +93,13 @@ impl<E: Env> Node<E> {
             "1 while the storage takes writes.",
             serves,
         );
+        snapshot.push(
+            MetricKind::Counter,
+            "taffrail_group_partition_reloads_total",
+            "Times that groups were read again because what they had to write was not taken.",
+            Vec::new(),
+            broker.groups.reloads(),
+        );
         for (shard, usage) in broker.router.usage().await.into_iter().enumerate() {
             write_usage(&mut snapshot, shard, &usage);
         }

@@ -2,7 +2,9 @@
 //!
 //! The coordinator is there while the partition is served; before, and after a failed append, it is built from
 //! the log. One task writes at a time, and ends when there is nothing to write; if its append fails, everybody
-//! who waits is told that the outcome is unknown, the coordinator is thrown away, and the log is read again.
+//! who waits is told that the outcome is unknown, the coordinator is thrown away, and the log is read again. Reading
+//! it all again for every refused commit of a full disk would be too much, so after a failure nothing is taken in for a while that
+//! would have to be written; what only asks is answered.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -27,6 +29,9 @@ use crate::router::Router;
 /// How long to wait before a partition that could not be read is read again; doubled up to the maximum.
 const RETRY: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
+/// How long nothing is taken in to be written after an append failed; doubled up to the maximum while appends go on failing.
+const REST: Duration = Duration::from_millis(100);
+const REST_MAX: Duration = Duration::from_secs(5);
 /// The most that is put into one batch, as far as units allow.
 const BATCH_BYTES_MAX: usize = 512 << 10;
 
@@ -43,6 +48,8 @@ pub(super) struct Shared<E: Env> {
     poke: RefCell<mpsc::Sender<()>>,
     /// What the coordinators of all partitions take.
     bytes: Cell<usize>,
+    /// How often a coordinator was thrown away because an append failed.
+    reloads: Cell<u64>,
     /// Until when the time keeper sleeps.
     pub armed: Cell<Instant>,
 }
@@ -65,6 +72,7 @@ impl<E: Env> Shared<E> {
             router,
             poke: RefCell::new(poke),
             bytes: Cell::new(0),
+            reloads: Cell::new(0),
             armed: Cell::new(Instant::MAX),
         }
     }
@@ -72,6 +80,11 @@ impl<E: Env> Shared<E> {
     /// What all coordinators take, roughly, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes.get()
+    }
+
+    /// How often a coordinator was thrown away because an append failed.
+    pub fn reloads(&self) -> u64 {
+        self.reloads.get()
     }
 
     /// Ends the time keeper.
@@ -108,6 +121,8 @@ pub(super) struct Partition<E: Env> {
     phase: RefCell<Phase>,
     is_writing: Cell<bool>,
     is_saving: Cell<bool>,
+    /// Until when nothing is taken in to be written, and how long that rest is.
+    rest: Cell<(Instant, Duration)>,
     /// What of [`Shared::bytes`] is this partition's.
     bytes: Cell<usize>,
     /// Topics deleted while the partition was being read.
@@ -123,6 +138,7 @@ impl<E: Env> Partition<E> {
             phase: RefCell::new(Phase::Loading),
             is_writing: Cell::new(false),
             is_saving: Cell::new(false),
+            rest: Cell::default(),
             bytes: Cell::new(0),
             deleted_topics: RefCell::default(),
         });
@@ -206,6 +222,22 @@ impl<E: Env> Partition<E> {
         self.step_until(None, step)
     }
 
+    /// [`Partition::act`], for a step that has something to write.
+    pub async fn act_to_write<R>(
+        self: &Rc<Self>,
+        step: impl FnOnce(&mut Coordinating, Now, &mut Outcome) -> R,
+    ) -> Result<R, GroupError> {
+        self.check_rested()?;
+        self.act(step).await
+    }
+
+    fn check_rested(&self) -> Result<(), GroupError> {
+        match self.shared.env.now() < self.rest.get().0 {
+            true => Err(GroupError::NotAvailable),
+            false => Ok(()),
+        }
+    }
+
     /// Lets the coordinator take a step, and waits until what it was judged against is durable.
     pub async fn act<R>(
         self: &Rc<Self>,
@@ -254,12 +286,14 @@ impl<E: Env> Partition<E> {
     }
 
     pub async fn join(self: &Rc<Self>, request: JoinRequest) -> Result<JoinReply, GroupError> {
+        self.check_rested()?;
         let (caller, reply) = oneshot::channel();
         self.step(|coordinator, now, effects| coordinator.join(now, request, caller, effects))?;
         reply.await.map_err(|_| GroupError::NotAvailable)
     }
 
     pub async fn sync(self: &Rc<Self>, request: SyncRequest) -> Result<SyncReply, GroupError> {
+        self.check_rested()?;
         let (caller, reply) = oneshot::channel();
         self.step(|coordinator, now, effects| coordinator.sync(now, request, caller, effects))?;
         reply.await.map_err(|_| GroupError::NotAvailable)
@@ -310,10 +344,14 @@ impl<E: Env> Partition<E> {
             if let Some(failure) = failure {
                 tracing::warn!("groups of partition {} are read again: {failure}", self.log);
                 self.is_writing.set(false);
+                let rest = (self.rest.get().1 * 2).clamp(REST, REST_MAX);
+                self.rest.set((self.shared.env.now() + rest, rest));
+                self.shared.reloads.set(self.shared.reloads.get() + 1);
                 self.abandon(Phase::Loading, GroupError::NotAvailable);
                 self.shared.env.spawn(self.clone().read());
                 return;
             }
+            self.rest.set((Instant::default(), Duration::ZERO));
             self.flush();
             self.save_if_due();
         }
