@@ -2,12 +2,12 @@
 #
 # FAILING_DRIVE names the drive's binary (tests/drive says what it does). The drive is a file in a FUSE file system,
 # attached as a loop device, which passes every flush on. Needs root, /dev/fuse and loop devices; a script that cannot have them
-# says so and ends there.
+# says so and ends with 77.
 
 FAILING_DRIVE=${FAILING_DRIVE:-${CARGO_TARGET_DIR:-$tree/target}/release/failing-drive}
 loop=''
 
-skip() { echo "SKIPPED $(basename "$0"): $*"; exit 0; }
+skip() { echo "SKIPPED $(basename "$0"): $*"; exit 77; }
 
 drive_make() { # BYTES
     [ -x "$FAILING_DRIVE" ] || die "$FAILING_DRIVE is not there: cargo build --release --package taffrail-tests --bin failing-drive"

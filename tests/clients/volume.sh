@@ -1,14 +1,14 @@
 # Sourced: a small ext4 file system of our own in a file, to be filled.
 #
-# Needs root and loop devices; a script that cannot have them says so and ends there.
+# Needs root and loop devices; a script that cannot have them says so and ends with 77.
 
 volume_make() { # SIZE
-    [ "$(id -u)" = 0 ] || { echo "SKIPPED $(basename "$0"): needs root to mount a file system"; exit 0; }
+    [ "$(id -u)" = 0 ] || { echo "SKIPPED $(basename "$0"): needs root to mount a file system"; exit 77; }
     need mkfs.ext4 e2fsprogs
     truncate -s "$1" "$work/image"
     mkfs.ext4 -q -F "$work/image"
     mkdir -p "$work/volume"
-    volume_mount || { echo "SKIPPED $(basename "$0"): no loop devices here"; exit 0; }
+    volume_mount || { echo "SKIPPED $(basename "$0"): no loop devices here"; exit 77; }
     trap 'status=$?; volume_unmount; finish $status' EXIT
 }
 volume_mount() { mount -o loop "$work/image" "$work/volume"; }
