@@ -18,7 +18,7 @@ finish() { # [STATUS]
     local status=${1:-$?}
     [ -z "$node" ] || kill -9 "$node" 2>/dev/null || true
     pkill -P $$ 2>/dev/null || true
-    if [ "$status" = 0 ]; then rm -rf "$work"; else tail -n 20 "$work"/node.log >&2 || true; echo "kept: $work" >&2; fi
+    if [ "$status" = 0 ] || [ "$status" = 77 ]; then rm -rf "$work"; else tail -n 20 "$work"/node.log >&2 || true; echo "kept: $work" >&2; fi
 }
 trap finish EXIT
 

@@ -13,7 +13,7 @@ use crate::shard::{Removed, Shard};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
-use taffrail_env::disk::DiskResult;
+use taffrail_env::disk::{self, DiskResult, EntryKind};
 use taffrail_env::{DiskErrorKind, Env, File, OpenMode};
 use taffrail_record::Offset;
 
@@ -189,12 +189,23 @@ async fn remove_directory<E: Env>(shard: &Rc<Shard<E>>, path: &Path) -> DiskResu
         Err(error) if error.kind == DiskErrorKind::NotFound => {}
         Err(error) => return Err(error),
         Ok(entries) => {
-            for entry in entries {
+            let (ours, foreign): (Vec<disk::Entry>, Vec<disk::Entry>) =
+                entries.into_iter().partition(|entry| {
+                    entry.kind == EntryKind::File && layout::is_log_file(&entry.name)
+                });
+            for entry in ours {
                 shard.check_alive()?;
                 shard.env.remove_file(&path.join(&entry.name)).await?;
             }
             shard.check_alive()?;
-            shard.env.remove_directory(path).await?;
+            match foreign.first() {
+                None => shard.env.remove_directory(path).await?,
+                Some(entry) => {
+                    let name = &entry.name;
+                    tracing::warn!("{}: {name:?} is not ours and stays", path.display());
+                    shard.sync_directory(path).await?;
+                }
+            }
         }
     }
     shard

@@ -117,6 +117,13 @@ pub fn parse_log_file(name: &str) -> Option<(Offset, FileKind)> {
     Some((digits.parse().ok()?, kind))
 }
 
+/// Whether this program gives such a name to a file in a partition's directory. What bears another name is somebody
+/// else's: it is never removed.
+pub fn is_log_file(name: &str) -> bool {
+    let name = name.strip_suffix(".deleted").unwrap_or(name);
+    name == STATE_NEW || parse_log_file(name).is_some()
+}
+
 /// `path` with `suffix` behind its name: `.new`, `.deleted`.
 pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

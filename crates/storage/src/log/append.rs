@@ -15,7 +15,7 @@ use bytes::BytesMut;
 use futures_channel::oneshot;
 use std::future::Future;
 use std::rc::Rc;
-use taffrail_env::disk::DiskResult;
+use taffrail_env::disk::{DiskResult, EntryKind};
 use taffrail_env::{DiskError, DiskErrorKind, Env, File, OpenMode};
 use taffrail_record::Offset;
 use taffrail_record::batch::{self, BatchHeader, TimestampType};
@@ -461,6 +461,10 @@ impl LogInner {
         path: &std::path::Path,
     ) -> DiskResult<()> {
         for entry in shard.env.list(path).await? {
+            if entry.kind != EntryKind::File || !layout::is_log_file(&entry.name) {
+                tracing::warn!("{}: {:?} is not ours and stays", path.display(), entry.name);
+                continue;
+            }
             let known = match layout::parse_log_file(&entry.name) {
                 Some((_, FileKind::State | FileKind::ProducerSnapshot)) => true,
                 Some((base, _)) => self.knows(base),

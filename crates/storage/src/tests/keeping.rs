@@ -154,6 +154,65 @@ fn a_deleted_log_is_gone_with_its_files_and_may_begin_again() {
 }
 
 #[test]
+fn what_somebody_else_put_into_a_log_directory_stays_and_stops_nothing() {
+    let env = new_env(22);
+    let inner = env.clone();
+    let append = async |inner: &TestEnv, options| {
+        let logs = open_one(inner, options).await;
+        let log = match logs.get(partition(0)) {
+            Some(log) => log,
+            None => logs.create(partition(0), config()).await.expect("created"),
+        };
+        log.set_config(config());
+        for number in 0..20 {
+            log.append(batch(&[number; 1000]), 5)
+                .await
+                .expect("appended");
+        }
+        inner.sleep(Duration::from_secs(1)).await;
+        logs
+    };
+    env.run(async move { append(&inner, options()).await })
+        .expect("it ends");
+    let directory = {
+        let files = env.0.disk.borrow().files();
+        let segment = files
+            .iter()
+            .find(|path| path.to_string_lossy().ends_with(".log"))
+            .expect("there is a segment");
+        segment.parent().expect("in a directory").to_path_buf()
+    };
+    let env = TestEnv::new(23, env.kill());
+    let notes = directory.join("notes.txt");
+    let backup = directory.join("backup");
+    env.0.disk.borrow_mut().add_file(&notes, b"do not touch");
+    env.0
+        .disk
+        .borrow_mut()
+        .create_directory(&backup)
+        .expect("made");
+    let inner = env.clone();
+    env.run(async move {
+        let logs = append(&inner, options()).await;
+        logs.delete(partition(0)).await.expect("deleted");
+        inner.sleep(Duration::from_secs(1)).await;
+        logs.housekeep().await;
+        let again = logs.create(partition(0), config()).await.expect("created");
+        let appended = again.append(batch(b"new"), 5).await.expect("appended");
+        assert_eq!(appended.base_offset, 0);
+        inner.sleep(Duration::from_secs(1)).await;
+    })
+    .expect("it ends");
+    assert_eq!(
+        env.0.disk.borrow().contents(&notes),
+        Some(&b"do not touch"[..])
+    );
+    let left = env.0.disk.borrow().list(&directory).expect("it is there");
+    let left: Vec<&str> = left.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(left, ["backup", "notes.txt"]);
+}
+
+#[test]
 fn segments_roll_by_size_and_by_age() {
     run(async |env, logs| {
         let config = LogConfig {
