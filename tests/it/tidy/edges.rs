@@ -1,6 +1,6 @@
 //! Which crate may import which. A crate imports only from lower levels, and of those only what it needs.
 
-use super::{assert_none, root};
+use super::{assert_none, root, sources};
 use std::collections::BTreeSet;
 
 /// The allowed edges between our crates, in production code.
@@ -66,19 +66,42 @@ fn manifest(package: &str) -> toml::Table {
 
 /// The names in `[dependencies]`, for every target.
 fn dependencies(manifest: &toml::Table) -> BTreeSet<String> {
+    names_in(manifest, "dependencies")
+}
+
+/// The names in one table of the manifest, for every target.
+fn names_in(manifest: &toml::Table, table: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut add = |table: Option<&toml::Value>| {
         if let Some(table) = table.and_then(toml::Value::as_table) {
             names.extend(table.keys().cloned());
         }
     };
-    add(manifest.get("dependencies"));
+    add(manifest.get(table));
     if let Some(targets) = manifest.get("target").and_then(toml::Value::as_table) {
         for target in targets.values() {
-            add(target.get("dependencies"));
+            add(target.get(table));
         }
     }
     names
+}
+
+/// Whether the text names a crate outside of whole-line comments, as `name::` or in a `use`.
+fn names_crate(text: &str, dependency: &str) -> bool {
+    let name = dependency.replace('-', "_");
+    let (path, import) = (format!("{name}::"), format!("use {name}"));
+    text.lines()
+        .map(str::trim_start)
+        .filter(|line| !line.starts_with("//"))
+        .any(|line| {
+            let begins_there = |at: usize| {
+                !line[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_')
+            };
+            line.match_indices(&path).any(|(at, _)| begins_there(at))
+                || [";", " as "]
+                    .iter()
+                    .any(|end| line.contains(&format!("{import}{end}")))
+        })
 }
 
 #[test]
@@ -121,4 +144,49 @@ fn what_calls_the_system_stays_in_its_crate() {
         }
     }
     assert_none("foreign crates out of their place", complaints);
+}
+
+#[test]
+fn a_crate_is_named_by_its_paths_and_imports_alone() {
+    assert!(names_crate(
+        "let x = serde_json::to_string(&x);",
+        "serde-json"
+    ));
+    assert!(names_crate("    use rand as random;", "rand"));
+    assert!(!names_crate("// rand::random() would not do", "rand"));
+    assert!(!names_crate("operand::new(rand)", "rand"));
+    assert!(!names_crate("use randomness;", "rand"));
+}
+
+#[test]
+fn every_dependency_is_named_in_the_sources() {
+    let sources = sources();
+    let mut complaints = Vec::new();
+    let mut used = BTreeSet::new();
+    for (package, _) in EDGES {
+        let manifest = manifest(package);
+        for table in ["dependencies", "dev-dependencies"] {
+            let names = names_in(&manifest, table);
+            for name in &names {
+                let of_package = sources
+                    .iter()
+                    .filter(|source| source.path.starts_with(&format!("{package}/")))
+                    // What ships must be used by what ships.
+                    .filter(|source| table != "dependencies" || !source.is_outside(package));
+                if !of_package.into_iter().any(|s| names_crate(&s.text, name)) {
+                    complaints.push(format!("{package}: {name} of [{table}]"));
+                }
+            }
+            used.extend(names);
+        }
+    }
+    let workspace = manifest(".");
+    let shared = workspace["workspace"]["dependencies"].as_table();
+    for name in shared.expect("dependencies of the workspace").keys() {
+        // Our own are there for whoever comes next.
+        if !used.contains(name) && !name.starts_with("taffrail-") {
+            complaints.push(format!("{name} of [workspace.dependencies]"));
+        }
+    }
+    assert_none("dependencies that nothing names", complaints);
 }

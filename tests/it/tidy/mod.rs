@@ -34,6 +34,14 @@ impl Source {
             || self.path.contains("/benches/")
             || self.path.contains("/examples/")
     }
+
+    /// In the crate's own tests or examples rather than in the crate.
+    fn is_outside(&self, package: &str) -> bool {
+        match package {
+            "tests" => self.path.starts_with("tests/it/"),
+            _ => self.is_test(),
+        }
+    }
 }
 
 /// Every Rust file in the tree, in order of path.
