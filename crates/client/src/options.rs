@@ -3,6 +3,7 @@
 //! Each struct is complete without reading anything else; durations and sizes carry their unit in the type or the name.
 
 use std::time::Duration;
+use taffrail_record::Sequence;
 pub use taffrail_record::compression::Codec;
 
 /// A duration as the wire has it.
@@ -77,6 +78,9 @@ pub struct ProducerOptions {
     pub acks: Acks,
     /// Retries never write a record twice, and keep the order. Needs [`Acks::All`].
     pub idempotence: bool,
+    /// The sequence number of an idempotent producer's first record in each partition. After 2^31-1 comes 0: a producer that
+    /// begins shortly before shows in a moment what happens to others after years.
+    pub first_sequence: Sequence,
     pub codec: Codec,
     /// How long a batch waits for more records.
     pub linger: Duration,
@@ -99,6 +103,7 @@ impl Default for ProducerOptions {
         ProducerOptions {
             acks: Acks::All,
             idempotence: true,
+            first_sequence: 0,
             codec: Codec::None,
             linger: Duration::from_millis(5),
             batch_bytes: 16 << 10,

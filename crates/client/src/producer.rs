@@ -84,8 +84,13 @@ impl Future for Delivery {
 
 impl<E: Env> Producer<E> {
     /// # Panics
-    /// If idempotence is asked for without [`Acks::All`]: an acknowledgement of less cannot promise it.
+    /// If idempotence is asked for without [`Acks::All`]: an acknowledgement of less cannot promise it. If the first sequence
+    /// number is negative: there are none.
     pub fn new(client: &Client<E>, options: ProducerOptions) -> Producer<E> {
+        assert!(
+            options.first_sequence >= 0,
+            "sequence numbers begin at 0 or above"
+        );
         assert!(
             !options.idempotence || options.acks == Acks::All,
             "an idempotent producer needs acks=all"

@@ -14,6 +14,7 @@ use taffrail_client::{
     TopicPartitionName,
 };
 use taffrail_env::{Clock, Spawn};
+use taffrail_record::Sequence;
 
 const CODECS: [Codec; 5] = [
     Codec::None,
@@ -38,7 +39,7 @@ fn draw(stage: &Stage, id: ClientId) -> Habits {
     let decisions = stage.world.decisions();
     let stream = decisions.stream(&format!("producer-{id}/habits"));
     let pick = |n: usize| decisions.below(stream, n as u64) as usize;
-    let options = ProducerOptions {
+    let mut options = ProducerOptions {
         acks: Acks::All,
         idempotence: pick(8) != 0,
         codec: CODECS[pick(CODECS.len())],
@@ -48,10 +49,15 @@ fn draw(stage: &Stage, id: ClientId) -> Habits {
         delivery_timeout: Duration::from_secs([20, 60, 120][pick(3)]),
         ..ProducerOptions::default()
     };
+    let (gap_us, record_bytes_max) = (GAPS[pick(GAPS.len())], [0, 40, 400, 3000][pick(4)]);
+    // Every third reaches the end of its sequence numbers soon.
+    if pick(3) == 0 {
+        options.first_sequence = Sequence::MAX - pick(200) as Sequence;
+    }
     Habits {
         options,
-        gap_us: GAPS[pick(GAPS.len())],
-        record_bytes_max: [0, 40, 400, 3000][pick(4)],
+        gap_us,
+        record_bytes_max,
     }
 }
 

@@ -99,10 +99,10 @@ impl<W> Accumulator<W> {
         waiter: W,
     ) {
         let bytes = record.size_bound();
-        let idempotent = self.options.idempotence;
         if !self.partitions.contains_key(partition) {
+            let (idempotent, first) = (self.options.idempotence, self.options.first_sequence);
             self.partitions
-                .insert(partition.clone(), PartitionQueue::new(idempotent));
+                .insert(partition.clone(), PartitionQueue::new(idempotent, first));
         }
         let queue = self
             .partitions

@@ -66,10 +66,10 @@ struct Place {
 }
 
 impl Place {
-    fn first(identity: Identity) -> Place {
+    fn first(identity: Identity, next_sequence: Sequence) -> Place {
         Place {
             identity,
-            next_sequence: 0,
+            next_sequence,
             known: false,
         }
     }
@@ -78,6 +78,8 @@ impl Place {
 /// See the module's head.
 pub struct PartitionQueue<W> {
     idempotent: bool,
+    /// Where the sequence of a producer id begins.
+    first_sequence: Sequence,
     waiting: VecDeque<Batch<W>>,
     in_flight: VecDeque<Batch<W>>,
     place: Option<Place>,
@@ -90,9 +92,10 @@ pub struct PartitionQueue<W> {
 }
 
 impl<W> PartitionQueue<W> {
-    pub fn new(idempotent: bool) -> PartitionQueue<W> {
+    pub fn new(idempotent: bool, first_sequence: Sequence) -> PartitionQueue<W> {
         PartitionQueue {
             idempotent,
+            first_sequence,
             waiting: VecDeque::new(),
             in_flight: VecDeque::new(),
             place: None,
@@ -192,9 +195,10 @@ impl<W> PartitionQueue<W> {
             .is_none_or(|place| place.identity.producer_id != identity.producer_id);
         // Under a new producer id the broker knows nothing, and anything stamped with the old one goes first.
         if stale && self.in_flight.is_empty() {
-            self.place = Some(Place::first(identity));
+            self.place = Some(Place::first(identity, self.first_sequence));
         }
-        let place = self.place.get_or_insert(Place::first(identity));
+        let first = Place::first(identity, self.first_sequence);
+        let place = self.place.get_or_insert(first);
         let stamp = Stamp {
             producer_id: place.identity.producer_id,
             producer_epoch: place.identity.producer_epoch,
@@ -324,7 +328,7 @@ impl<W> PartitionQueue<W> {
             return (Vec::new(), true);
         }
         place.identity.producer_epoch += 1;
-        (self.begin_again(Place::first(place.identity)), false)
+        (self.begin_again(Place::first(place.identity, 0)), false)
     }
 
     /// Begins again under a new producer id.
@@ -332,7 +336,7 @@ impl<W> PartitionQueue<W> {
         if !self.restart || !self.in_flight.is_empty() {
             return Vec::new();
         }
-        self.begin_again(Place::first(identity))
+        self.begin_again(Place::first(identity, self.first_sequence))
     }
 
     fn begin_again(&mut self, mut place: Place) -> Vec<Done<W>> {

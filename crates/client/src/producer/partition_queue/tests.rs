@@ -15,10 +15,10 @@ const DELIVERY: Duration = Duration::from_secs(120);
 
 /// A queue whose producer the broker knows already.
 fn queue() -> PartitionQueue<u64> {
-    let mut queue = PartitionQueue::new(true);
+    let mut queue = PartitionQueue::new(true, 0);
     queue.place = Some(Place {
         known: true,
-        ..Place::first(IDENTITY)
+        ..Place::first(IDENTITY, 0)
     });
     queue
 }
@@ -95,7 +95,7 @@ fn sequences_count_records_and_five_batches_may_be_on_their_way() {
 
 #[test]
 fn the_first_batch_goes_alone_because_a_broker_takes_any_sequence_from_a_stranger() {
-    let mut queue = PartitionQueue::new(true);
+    let mut queue = PartitionQueue::new(true, 0);
     begin(&mut queue, 0, 2);
     begin(&mut queue, 1, 1);
     begin(&mut queue, 2, 1);
@@ -110,7 +110,7 @@ fn the_first_batch_goes_alone_because_a_broker_takes_any_sequence_from_a_strange
 
 #[test]
 fn without_idempotence_one_batch_is_on_its_way() {
-    let mut queue = PartitionQueue::new(false);
+    let mut queue = PartitionQueue::new(false, 0);
     begin(&mut queue, 0, 1);
     begin(&mut queue, 1, 1);
     let (_, bytes) = queue.send(None);
@@ -390,7 +390,7 @@ fn sequences_go_round_at_their_end() {
 
 #[test]
 fn used_up_epochs_ask_for_another_producer_id() {
-    let mut queue = PartitionQueue::new(true);
+    let mut queue = PartitionQueue::new(true, 0);
     begin(&mut queue, 0, 1);
     let last = Identity {
         producer_id: 7,
@@ -421,4 +421,24 @@ fn bytes_handed_out_stay_as_they_were() {
     let (_, second) = queue.send(Some(IDENTITY));
     assert_eq!(first, copy);
     assert_ne!(first, second);
+}
+
+#[test]
+fn behind_the_last_sequence_comes_the_first() {
+    let mut queue = PartitionQueue::new(true, Sequence::MAX - 1);
+    begin(&mut queue, 1, 3);
+    assert_eq!(send(&mut queue), (1, 0, Sequence::MAX - 1));
+    end(&mut queue, 1, acked()).expect("done");
+    begin(&mut queue, 2, 2);
+    assert_eq!(send(&mut queue), (2, 0, 1));
+}
+
+#[test]
+fn the_next_epoch_begins_at_zero_wherever_the_first_began() {
+    let mut queue = PartitionQueue::new(true, Sequence::MAX);
+    begin(&mut queue, 1, 1);
+    send(&mut queue);
+    assert!(end(&mut queue, 1, error(ErrorCode::OutOfOrderSequenceNumber)).is_none());
+    queue.restart_if_due();
+    assert_eq!(send(&mut queue), (1, 1, 0));
 }
