@@ -1,19 +1,17 @@
 //! ACKED-DURABLE: every acknowledged record is present, at its offset, in every later committed log, unless
 //! retention or an explicit delete covers it.
 
-use super::{Checker, Violation};
-use crate::history::{Event, OperationId, Written};
-use std::collections::{BTreeMap, BTreeSet};
+use super::{Case, Checker, Violation};
+use crate::history::{Event, Written};
+use std::collections::BTreeMap;
 use taffrail_record::{Offset, TopicPartition};
 
 /// Remembers every acknowledged record that must still be there.
 #[derive(Default)]
 pub struct AckedDurable {
-    sends: BTreeMap<OperationId, (TopicPartition, u64)>,
     acked: BTreeMap<TopicPartition, BTreeMap<Offset, u64>>,
     /// Where each partition may start, at the most.
     start: BTreeMap<TopicPartition, Offset>,
-    deleted: BTreeSet<TopicPartition>,
     damaged: bool,
 }
 
@@ -25,9 +23,6 @@ impl AckedDurable {
         end: Offset,
         records: &[(Offset, Written)],
     ) -> Result<(), Violation> {
-        if self.deleted.contains(&partition) {
-            return Ok(());
-        }
         let Some(acked) = self.acked.get(&partition) else {
             return Ok(());
         };
@@ -58,32 +53,15 @@ impl Checker for AckedDurable {
         &["ACKED-DURABLE"]
     }
 
-    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
-        match event {
-            Event::SendStarted {
-                operation,
-                partition,
-                record,
-                ..
-            } => {
-                self.sends.insert(*operation, (*partition, record.id));
-            }
-            Event::SendAcked { operation, offset } => {
-                let (partition, id) = self
-                    .sends
-                    .remove(operation)
-                    .expect("a send begins before it ends");
-                self.acked.entry(partition).or_default().insert(*offset, id);
-            }
-            Event::SendFailed { operation } | Event::SendUnknown { operation } => {
-                self.sends.remove(operation);
-            }
+    fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
+        if let Some((sent, offset)) = case.acked() {
+            let acked = self.acked.entry(sent.partition).or_default();
+            acked.insert(offset, sent.record.id);
+        }
+        match case.event {
             Event::StartMoved { partition, start } => {
                 let allowed = self.start.entry(*partition).or_default();
                 *allowed = (*allowed).max(*start);
-            }
-            Event::DeleteStarted { partition } => {
-                self.deleted.insert(*partition);
             }
             Event::DamageAllowed { .. } => self.damaged = true,
             Event::ReadBack {
@@ -92,11 +70,11 @@ impl Checker for AckedDurable {
                 end,
                 records,
                 ..
-            } => {
+            } if !case.is_deleted(*partition) => {
                 return self.on_read_back(*partition, *start, *end, records);
             }
             Event::ReadBackRefused { partition, .. }
-                if !self.damaged && !self.deleted.contains(partition) =>
+                if !self.damaged && !case.is_deleted(*partition) =>
             {
                 let witness = format!("{partition:?} cannot be read back, and no disk was damaged");
                 return Err(Violation::new("ACKED-DURABLE", witness));

@@ -1,15 +1,13 @@
 //! ACKED-OFFSET: the offset in an acknowledgement is the offset of that very record for ever.
 
-use super::{Checker, Violation};
-use crate::history::{Event, OperationId, Written};
+use super::{Case, Checker, Violation};
+use crate::history::Written;
 use std::collections::BTreeMap;
 use taffrail_record::{Offset, TopicPartition};
 
 /// Remembers what each acknowledgement claimed, both ways round.
 #[derive(Default)]
 pub struct AckedOffset {
-    sends: BTreeMap<OperationId, (TopicPartition, u64)>,
-    polls: BTreeMap<OperationId, TopicPartition>,
     /// The record that was acknowledged at a place.
     at: BTreeMap<(TopicPartition, Offset), u64>,
     /// The places where a record was seen; two for one that an ordinary producer sent twice.
@@ -17,12 +15,8 @@ pub struct AckedOffset {
 }
 
 impl AckedOffset {
-    fn on_acked(&mut self, operation: OperationId, offset: Offset) -> Result<(), Violation> {
-        let (partition, id) = self
-            .sends
-            .remove(&operation)
-            .expect("a send begins before it ends");
-        let place = (partition, offset);
+    fn on_acked(&mut self, place: (TopicPartition, Offset), id: u64) -> Result<(), Violation> {
+        let (partition, offset) = place;
         if let Some(other) = self.at.insert(place, id) {
             let witness = format!(
                 "records {other} and {id} were both acknowledged at {partition:?} offset {offset}"
@@ -71,44 +65,13 @@ impl Checker for AckedOffset {
         &["ACKED-OFFSET"]
     }
 
-    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
-        match event {
-            Event::SendStarted {
-                operation,
-                partition,
-                record,
-                ..
-            } => {
-                self.sends.insert(*operation, (*partition, record.id));
-            }
-            Event::SendFailed { operation } | Event::SendUnknown { operation } => {
-                self.sends.remove(operation);
-            }
-            Event::SendAcked { operation, offset } => return self.on_acked(*operation, *offset),
-            Event::PollStarted {
-                operation,
-                partition,
-                ..
-            } => {
-                self.polls.insert(*operation, *partition);
-            }
-            Event::PollAcked {
-                operation, records, ..
-            } => {
-                let partition = self
-                    .polls
-                    .remove(operation)
-                    .expect("a poll begins before it ends");
-                return self.on_records(partition, records);
-            }
-            Event::PollOutOfRange { operation } | Event::PollFailed { operation } => {
-                self.polls.remove(operation);
-            }
-            Event::ReadBack {
-                partition, records, ..
-            } => return self.on_records(*partition, records),
-            _ => {}
+    fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
+        if let Some((sent, offset)) = case.acked() {
+            self.on_acked((sent.partition, offset), sent.record.id)?;
         }
-        Ok(())
+        match case.read() {
+            Some((partition, records)) => self.on_records(partition, records),
+            None => Ok(()),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! BUDGET-ZERO: all reservations have returned when nobody asks anything of a node.
 
-use super::{Checker, Violation};
+use super::{Case, Checker, Violation};
 use crate::history::Event;
 
 /// Nothing to remember.
@@ -11,8 +11,8 @@ impl Checker for BudgetZero {
         &["BUDGET-ZERO"]
     }
 
-    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
-        match event {
+    fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
+        match case.event {
             Event::IdleReservations { node, bytes } if *bytes > 0 => Err(Violation::new(
                 "BUDGET-ZERO",
                 format!("node {node} is idle and {bytes} bytes are still reserved"),

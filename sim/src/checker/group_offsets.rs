@@ -1,7 +1,7 @@
 //! OFFSET-NO-LOSS and OFFSET-MONO: an acknowledged commit is returned by every later fetch until it is overwritten; what a
 //! fetch returns was committed by somebody and not overwritten since.
 
-use super::{Checker, Violation};
+use super::{Case, Checker, Violation};
 use crate::history::{Event, OperationId};
 use std::collections::BTreeMap;
 use taffrail_record::{Offset, TopicPartition};
@@ -88,9 +88,9 @@ impl Checker for GroupOffsets {
         &["OFFSET-NO-LOSS"]
     }
 
-    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
+    fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
         self.clock += 1;
-        match event {
+        match case.event {
             Event::CommitStarted {
                 operation,
                 group,

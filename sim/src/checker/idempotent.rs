@@ -1,6 +1,6 @@
 //! IDEMPOTENT: what an idempotent producer sent to a partition is in the log at most once, in the order in which it was sent.
 
-use super::{Checker, Violation};
+use super::{Case, Checker, Violation};
 use crate::history::{ClientId, Event, Written};
 use std::collections::BTreeMap;
 use taffrail_record::{Offset, TopicPartition};
@@ -46,8 +46,8 @@ impl Checker for Idempotent {
         &["IDEMPOTENT"]
     }
 
-    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
-        match event {
+    fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
+        match case.event {
             Event::SendStarted {
                 client,
                 partition,

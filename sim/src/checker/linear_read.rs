@@ -1,17 +1,15 @@
 //! LINEAR-READ: an end offset asked for after a record was acknowledged lies beyond that record, and never falls.
 
-use super::{Checker, Violation};
+use super::{Case, Checker, Violation};
 use crate::history::{Event, OperationId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use taffrail_record::{Offset, TopicPartition};
 
 /// Remembers how far each log is known to reach, and how far it was known to reach when a question was asked.
 #[derive(Default)]
 pub struct LinearRead {
-    sends: BTreeMap<OperationId, TopicPartition>,
     known: BTreeMap<TopicPartition, Offset>,
     asked: BTreeMap<OperationId, (TopicPartition, Offset)>,
-    deleted: BTreeSet<TopicPartition>,
 }
 
 impl LinearRead {
@@ -26,28 +24,11 @@ impl Checker for LinearRead {
         &["LINEAR-READ"]
     }
 
-    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
-        match event {
-            Event::SendStarted {
-                operation,
-                partition,
-                ..
-            } => {
-                self.sends.insert(*operation, *partition);
-            }
-            Event::SendAcked { operation, offset } => {
-                let partition = self
-                    .sends
-                    .remove(operation)
-                    .expect("a send begins before it ends");
-                self.raise(partition, offset + 1);
-            }
-            Event::SendFailed { operation } | Event::SendUnknown { operation } => {
-                self.sends.remove(operation);
-            }
-            Event::DeleteStarted { partition } => {
-                self.deleted.insert(*partition);
-            }
+    fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
+        if let Some((sent, offset)) = case.acked() {
+            self.raise(sent.partition, offset + 1);
+        }
+        match case.event {
             Event::EndStarted {
                 operation,
                 partition,
@@ -61,7 +42,7 @@ impl Checker for LinearRead {
                     .asked
                     .remove(operation)
                     .expect("a question comes before its answer");
-                if *end < known && !self.deleted.contains(&partition) {
+                if *end < known && !case.is_deleted(partition) {
                     let witness = format!(
                         "{partition:?} was said to end at {end} after offset {} was acknowledged",
                         known - 1

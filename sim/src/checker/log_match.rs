@@ -1,6 +1,6 @@
 //! LOG-MATCH, on one node: the log equals its own re-read after a restart, record by record.
 
-use super::{Checker, Violation};
+use super::{Case, Checker, Violation};
 use crate::history::{Event, Written};
 use std::collections::BTreeMap;
 use taffrail_record::{Offset, TopicPartition};
@@ -16,14 +16,14 @@ impl Checker for LogMatch {
         &["LOG-MATCH"]
     }
 
-    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
+    fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
         let Event::ReadBack {
             round,
             partition,
             start,
             records,
             ..
-        } = event
+        } = case.event
         else {
             return Ok(());
         };

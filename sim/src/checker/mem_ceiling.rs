@@ -1,6 +1,6 @@
 //! MEM-CEILING: a node never holds more memory than its budget allows.
 
-use super::{Checker, Violation};
+use super::{Case, Checker, Violation};
 use crate::history::Event;
 
 /// Nothing to remember.
@@ -11,8 +11,8 @@ impl Checker for MemCeiling {
         &["MEM-CEILING"]
     }
 
-    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
-        match event {
+    fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
+        match case.event {
             Event::Memory { node, used, budget } if used > budget => Err(Violation::new(
                 "MEM-CEILING",
                 format!("node {node} holds {used} bytes and may hold {budget}"),

@@ -7,6 +7,7 @@
 mod acked_durable;
 mod acked_offset;
 mod budget_zero;
+mod docket;
 mod group_offsets;
 mod idempotent;
 mod linear_read;
@@ -24,6 +25,7 @@ mod replay_equal;
 mod tests;
 
 use crate::history::Event;
+pub use docket::{Case, Polled, Sent};
 
 /// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub trait Checker {
     fn invariants(&self) -> &'static [&'static str];
 
     /// Takes note of an event, and objects if it cannot be.
-    fn on_event(&mut self, event: &Event) -> Result<(), Violation>;
+    fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation>;
 
     /// The run is over: objects if something that had to happen has not.
     fn finish(&mut self) -> Result<(), Violation> {
@@ -63,7 +65,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(idempotent::Idempotent::default()),
         Box::new(offset_unique::OffsetUnique::default()),
         Box::new(acked_durable::AckedDurable::default()),
-        Box::new(read_committed_prefix::ReadCommittedPrefix::default()),
+        Box::new(read_committed_prefix::ReadCommittedPrefix),
         Box::new(offset_order::OffsetOrder::default()),
         Box::new(linear_read::LinearRead::default()),
         Box::new(offset_range_truth::OffsetRangeTruth::default()),
@@ -94,36 +96,41 @@ pub fn invariants() -> Vec<&'static str> {
 
 /// All judges together.
 pub struct Court {
+    docket: docket::Docket,
     checkers: Vec<Box<dyn Checker>>,
 }
 
 impl Default for Court {
     fn default() -> Court {
-        Court { checkers: all() }
+        Court {
+            docket: docket::Docket::default(),
+            checkers: all(),
+        }
     }
 }
 
 impl Court {
     /// Shows the event to every judge; the first objection ends the run.
     pub fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
-        self.ask(|checker| checker.on_event(event))
+        let case = self.docket.open(event);
+        ask(&mut self.checkers, |checker| checker.on_event(&case))
     }
 
     pub fn finish(&mut self) -> Result<(), Violation> {
-        self.ask(|checker| checker.finish())
+        ask(&mut self.checkers, |checker| checker.finish())
     }
+}
 
-    fn ask(
-        &mut self,
-        mut question: impl FnMut(&mut dyn Checker) -> Result<(), Violation>,
-    ) -> Result<(), Violation> {
-        for checker in &mut self.checkers {
-            if let Err(violation) = question(checker.as_mut()) {
-                let known = checker.invariants().contains(&violation.invariant);
-                assert!(known, "a judge speaks of {}", violation.invariant);
-                return Err(violation);
-            }
+fn ask(
+    checkers: &mut [Box<dyn Checker>],
+    mut question: impl FnMut(&mut dyn Checker) -> Result<(), Violation>,
+) -> Result<(), Violation> {
+    for checker in checkers {
+        if let Err(violation) = question(checker.as_mut()) {
+            let known = checker.invariants().contains(&violation.invariant);
+            assert!(known, "a judge speaks of {}", violation.invariant);
+            return Err(violation);
         }
-        Ok(())
     }
+    Ok(())
 }

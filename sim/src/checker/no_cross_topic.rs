@@ -1,15 +1,14 @@
 //! NO-CROSS-TOPIC: what a partition returns was produced to that very topic id and partition.
 
-use super::{Checker, Violation};
-use crate::history::{Event, OperationId, Written};
+use super::{Case, Checker, Violation};
+use crate::history::{Event, Written};
 use std::collections::BTreeMap;
 use taffrail_record::{Offset, TopicPartition};
 
-/// Remembers where each record was sent, and what each open poll reads.
+/// Remembers where each record was sent.
 #[derive(Default)]
 pub struct NoCrossTopic {
     home: BTreeMap<u64, TopicPartition>,
-    polls: BTreeMap<OperationId, TopicPartition>,
 }
 
 impl NoCrossTopic {
@@ -38,37 +37,16 @@ impl Checker for NoCrossTopic {
         &["NO-CROSS-TOPIC"]
     }
 
-    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
-        match event {
-            Event::SendStarted {
-                partition, record, ..
-            } => {
-                self.home.insert(record.id, *partition);
-            }
-            Event::PollStarted {
-                operation,
-                partition,
-                ..
-            } => {
-                self.polls.insert(*operation, *partition);
-            }
-            Event::PollAcked {
-                operation, records, ..
-            } => {
-                let partition = self
-                    .polls
-                    .remove(operation)
-                    .expect("a poll begins before it ends");
-                return self.check(partition, records);
-            }
-            Event::PollOutOfRange { operation } | Event::PollFailed { operation } => {
-                self.polls.remove(operation);
-            }
-            Event::ReadBack {
-                partition, records, ..
-            } => return self.check(*partition, records),
-            _ => {}
+    fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
+        if let Event::SendStarted {
+            partition, record, ..
+        } = case.event
+        {
+            self.home.insert(record.id, *partition);
         }
-        Ok(())
+        match case.read() {
+            Some((partition, records)) => self.check(partition, records),
+            None => Ok(()),
+        }
     }
 }

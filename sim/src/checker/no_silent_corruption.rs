@@ -1,6 +1,6 @@
 //! NO-SILENT-CORRUPTION: bytes returned to any reader equal bytes that were produced, or an error is returned.
 
-use super::{Checker, Violation};
+use super::{Case, Checker, Violation};
 use crate::history::{Event, Written};
 use std::collections::BTreeMap;
 use taffrail_record::Offset;
@@ -36,21 +36,18 @@ impl Checker for NoSilentCorruption {
         &["NO-SILENT-CORRUPTION"]
     }
 
-    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
-        match event {
-            Event::SendStarted { record, .. } => {
-                let before = self.produced.insert(record.id, record.digest);
-                assert!(
-                    before.is_none(),
-                    "the workload used record id {} twice",
-                    record.id
-                );
-                Ok(())
-            }
-            Event::PollAcked { records, .. } | Event::ReadBack { records, .. } => {
-                self.check(records)
-            }
-            _ => Ok(()),
+    fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
+        if let Event::SendStarted { record, .. } = case.event {
+            let before = self.produced.insert(record.id, record.digest);
+            assert!(
+                before.is_none(),
+                "the workload used record id {} twice",
+                record.id
+            );
+        }
+        match case.read() {
+            Some((_, records)) => self.check(records),
+            None => Ok(()),
         }
     }
 }

@@ -1,16 +1,15 @@
 //! OFFSET-ORDER and HW-BOUNDS: 0 <= start <= last stable <= high watermark <= end, and the start and the high
 //! watermark of a partition never fall, also across restarts.
 
-use super::{Checker, Violation};
+use super::{Case, Checker, Violation};
 use crate::history::{Bounds, Event};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use taffrail_record::TopicPartition;
 
 /// Remembers the last bounds of each partition.
 #[derive(Default)]
 pub struct OffsetOrder {
     last: BTreeMap<TopicPartition, Bounds>,
-    deleted: BTreeSet<TopicPartition>,
 }
 
 impl Checker for OffsetOrder {
@@ -18,41 +17,37 @@ impl Checker for OffsetOrder {
         &["HW-BOUNDS", "OFFSET-ORDER"]
     }
 
-    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
-        match event {
-            Event::DeleteStarted { partition } => {
-                self.deleted.insert(*partition);
-            }
-            Event::Exposed {
-                partition, bounds, ..
-            } => {
-                let Bounds {
-                    start,
-                    last_stable,
-                    high_watermark,
-                    end,
-                } = *bounds;
-                if !(0 <= start
-                    && start <= last_stable
-                    && last_stable <= high_watermark
-                    && high_watermark <= end)
-                {
-                    return Err(Violation::new(
-                        "HW-BOUNDS",
-                        format!("{partition:?} exposes {bounds:?}"),
-                    ));
-                }
-                if let Some(before) = self.last.insert(*partition, *bounds)
-                    && (start < before.start || high_watermark < before.high_watermark)
-                    && !self.deleted.contains(partition)
-                {
-                    return Err(Violation::new(
-                        "OFFSET-ORDER",
-                        format!("{partition:?} exposed {before:?} and now {bounds:?}"),
-                    ));
-                }
-            }
-            _ => {}
+    fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
+        let Event::Exposed {
+            partition, bounds, ..
+        } = case.event
+        else {
+            return Ok(());
+        };
+        let Bounds {
+            start,
+            last_stable,
+            high_watermark,
+            end,
+        } = *bounds;
+        if !(0 <= start
+            && start <= last_stable
+            && last_stable <= high_watermark
+            && high_watermark <= end)
+        {
+            return Err(Violation::new(
+                "HW-BOUNDS",
+                format!("{partition:?} exposes {bounds:?}"),
+            ));
+        }
+        if let Some(before) = self.last.insert(*partition, *bounds)
+            && (start < before.start || high_watermark < before.high_watermark)
+            && !case.is_deleted(*partition)
+        {
+            return Err(Violation::new(
+                "OFFSET-ORDER",
+                format!("{partition:?} exposed {before:?} and now {bounds:?}"),
+            ));
         }
         Ok(())
     }

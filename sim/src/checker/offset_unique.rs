@@ -1,18 +1,16 @@
 //! OFFSET-UNIQUE: in one partition no offset is ever bound to two different committed contents, and the end of the
 //! committed log never falls.
 
-use super::{Checker, Violation};
-use crate::history::{Event, OperationId, Written};
-use std::collections::{BTreeMap, BTreeSet};
+use super::{Case, Checker, Violation};
+use crate::history::{Event, Written};
+use std::collections::BTreeMap;
 use taffrail_record::{Offset, TopicPartition};
 
 /// Remembers what was ever read at each offset, and how far each log was ever seen to reach.
 #[derive(Default)]
 pub struct OffsetUnique {
-    polls: BTreeMap<OperationId, TopicPartition>,
     contents: BTreeMap<(TopicPartition, Offset), Written>,
     end: BTreeMap<TopicPartition, Offset>,
-    deleted: BTreeSet<TopicPartition>,
 }
 
 impl OffsetUnique {
@@ -39,7 +37,7 @@ impl OffsetUnique {
 
     fn on_end(&mut self, partition: TopicPartition, now: Offset) -> Result<(), Violation> {
         let end = self.end.entry(partition).or_default();
-        if now < *end && !self.deleted.contains(&partition) {
+        if now < *end {
             let witness =
                 format!("{partition:?} ends at {now}, and was committed up to {end} before");
             return Err(Violation::new("OFFSET-UNIQUE", witness));
@@ -54,41 +52,15 @@ impl Checker for OffsetUnique {
         &["OFFSET-UNIQUE"]
     }
 
-    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
-        match event {
-            Event::PollStarted {
-                operation,
-                partition,
-                ..
-            } => {
-                self.polls.insert(*operation, *partition);
-            }
-            Event::PollAcked {
-                operation, records, ..
-            } => {
-                let partition = self
-                    .polls
-                    .remove(operation)
-                    .expect("a poll begins before it ends");
-                return self.on_records(partition, records);
-            }
-            Event::PollOutOfRange { operation } | Event::PollFailed { operation } => {
-                self.polls.remove(operation);
-            }
-            Event::DeleteStarted { partition } => {
-                self.deleted.insert(*partition);
-            }
-            Event::ReadBack {
-                partition,
-                end,
-                records,
-                ..
-            } => {
-                self.on_records(*partition, records)?;
-                return self.on_end(*partition, *end);
-            }
-            _ => {}
+    fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
+        if let Some((partition, records)) = case.read() {
+            self.on_records(partition, records)?;
         }
-        Ok(())
+        match case.event {
+            Event::ReadBack { partition, end, .. } if !case.is_deleted(*partition) => {
+                self.on_end(*partition, *end)
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! ONE-OWNER: within one generation of a group, a partition has at most one owner; generations do not go back.
 
-use super::{Checker, Violation};
+use super::{Case, Checker, Violation};
 use crate::history::{ClientId, Event};
 use std::collections::BTreeMap;
 use taffrail_record::TopicPartition;
@@ -16,13 +16,13 @@ impl Checker for OneOwner {
         &["ONE-OWNER"]
     }
 
-    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
+    fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
         let Event::Assigned {
             group,
             member,
             generation,
             partitions,
-        } = event
+        } = case.event
         else {
             return Ok(());
         };

@@ -1,16 +1,12 @@
 //! READ-COMMITTED-PREFIX: a consumer sees only what is below the high watermark, in order, from where it asked, without
 //! a hole that nothing explains.
 
-use super::{Checker, Violation};
-use crate::history::{Event, OperationId, Written};
-use std::collections::BTreeMap;
+use super::{Case, Checker, Violation};
+use crate::history::{Event, Written};
 use taffrail_record::{Offset, TopicPartition};
 
-/// Remembers where each open poll reads from.
-#[derive(Default)]
-pub struct ReadCommittedPrefix {
-    polls: BTreeMap<OperationId, (TopicPartition, Offset)>,
-}
+/// Nothing to remember: each answer is held against its question.
+pub struct ReadCommittedPrefix;
 
 fn check(
     partition: TopicPartition,
@@ -42,39 +38,27 @@ impl Checker for ReadCommittedPrefix {
         &["READ-COMMITTED-PREFIX"]
     }
 
-    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
-        match event {
-            Event::PollStarted {
-                operation,
-                partition,
-                position,
-                ..
-            } => {
-                self.polls.insert(*operation, (*partition, *position));
-            }
-            Event::PollAcked {
-                operation,
-                records,
-                high_watermark,
-            } => {
-                let (partition, position) = self
-                    .polls
-                    .remove(operation)
-                    .expect("a poll begins before it ends");
-                return check(partition, position, records, *high_watermark);
-            }
-            Event::PollOutOfRange { operation } | Event::PollFailed { operation } => {
-                self.polls.remove(operation);
-            }
-            Event::ReadBack {
-                partition,
-                start,
-                end,
-                records,
-                ..
-            } => return check(*partition, *start, records, *end),
-            _ => {}
+    fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
+        match (case.event, case.polled) {
+            (
+                Event::PollAcked {
+                    records,
+                    high_watermark,
+                    ..
+                },
+                Some(polled),
+            ) => check(polled.partition, polled.position, records, *high_watermark),
+            (
+                Event::ReadBack {
+                    partition,
+                    start,
+                    end,
+                    records,
+                    ..
+                },
+                _,
+            ) => check(*partition, *start, records, *end),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }

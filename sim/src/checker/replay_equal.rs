@@ -1,6 +1,6 @@
 //! STATE-EQUAL, OFFSET-REPLAY-EQ, PRODUCER-REPLAY-EQ: live state equals a replay of its log to the same position.
 
-use super::{Checker, Violation};
+use super::{Case, Checker, Violation};
 use crate::history::Event;
 
 /// Nothing to remember: each event carries both digests.
@@ -11,8 +11,8 @@ impl Checker for ReplayEqual {
         &["STATE-EQUAL", "OFFSET-REPLAY-EQ", "PRODUCER-REPLAY-EQ"]
     }
 
-    fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
-        match event {
+    fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
+        match case.event {
             Event::Digests {
                 what,
                 node,
