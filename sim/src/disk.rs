@@ -10,10 +10,11 @@ mod files;
 mod handle;
 mod image;
 mod names;
+mod reading;
 mod view;
 
 pub(crate) use device::Device;
-pub use device::DiskOptions;
+pub use device::{DiskNote, DiskOptions, DiskStep};
 pub(crate) use handle::Handle;
 pub use view::DiskView;
 

@@ -45,7 +45,8 @@ catalogue! {
     DiskReadFlip, "disk-read-flip", "One read returns a flipped bit. Met at once.";
     DiskMisdirectedWrite, "disk-misdirected-write", "A write reaches the platter at another place of the file. Met when either place is read after the cache has gone.";
     DiskLostWrite, "disk-lost-write", "A write never reaches the platter. Met when its place is read after the cache has gone.";
-    DiskStaleRead, "disk-stale-read", "One read returns what the platter held before. Met if that differs.";
+    DiskStaleRead, "disk-stale-read", "One read returns what the platter held before it was overwritten. Met if that differs.";
+    DiskMisdirectedRead, "disk-misdirected-read", "One read returns the bytes of another place, or of another file. Met if they differ.";
     DiskShortRead, "disk-short-read", "A read returns fewer bytes than asked for. Met at once.";
     DiskStall, "disk-stall", "The device stops for one to sixty seconds. Met when an operation waits for it.";
     DiskSlow, "disk-slow", "The device is ten to ten thousand times slower. Met at the next operation.";
@@ -82,7 +83,7 @@ impl FaultKind {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
     }
 
-    /// Whether it damages data that a sync had promised to keep: only the atlas can allow it.
+    /// Whether it damages data that a sync had promised to keep, or lies about them: only the atlas can allow it.
     pub fn damages_synced_data(self) -> bool {
         matches!(
             self,
@@ -91,6 +92,8 @@ impl FaultKind {
                 | Self::DiskMisdirectedWrite
                 | Self::DiskLostWrite
                 | Self::DiskStaleRead
+                | Self::DiskMisdirectedRead
+                | Self::DiskReadFlip
                 | Self::DiskReplaced
         )
     }

@@ -64,7 +64,7 @@ mod world;
 pub mod zoo;
 
 pub use decision::{Decisions, Edits, Stream};
-pub use disk::{DiskOptions, DiskView, SimDirectory, SimFile};
+pub use disk::{DiskNote, DiskOptions, DiskStep, DiskView, SimDirectory, SimFile};
 pub use env::SimEnv;
 pub use fault::{FaultKind, Faults, Rates};
 pub use kernel::run_isolated;

@@ -125,6 +125,8 @@ impl World {
     pub fn add_node(&self, options: NodeOptions) -> NodeId {
         let id = NodeId(self.nodes.borrow().len() as u32);
         let node = Rc::new(Node::new(id, options, &self.0.decisions));
+        let stale_reads = self.0.faults.rate(FaultKind::DiskStaleRead) > 0;
+        node.device.files.borrow_mut().remembers = stale_reads;
         if self.strikes(&node, FaultKind::ClockOffset) {
             let stream = self.0.decisions.stream(&format!("{id}/clock-offset"));
             // Up to ten days, either way.

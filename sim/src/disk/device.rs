@@ -15,6 +15,7 @@ use crate::node::{Death, Life, NodeId};
 use crate::timeline::Event;
 use crate::trace::{EventKind, digest};
 use crate::world::World;
+use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use taffrail_env::disk::{DiskError, DiskOperation, DiskResult};
+use taffrail_env::disk::{DiskError, DiskErrorKind, DiskOperation, DiskResult};
 
 /// A disk before anything happens to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,30 @@ pub(super) const SYNC: Tail = Tail(&[
 /// However slow the device, no operation takes longer than a stall.
 const SLOW_NANOS_MAX: u64 = 60_000_000_000;
 
+/// An operation on an open file, as somebody outside sees it who watches the disk.
+#[derive(Clone, Copy, Debug)]
+pub struct DiskNote<'a> {
+    pub path: &'a Path,
+    /// Which file it is, whatever its name.
+    pub inode: usize,
+    /// Which open handle.
+    pub handle: u64,
+    pub operation: DiskOperation,
+    pub step: DiskStep<'a>,
+}
+
+/// Where an operation stands.
+#[derive(Clone, Copy, Debug)]
+pub enum DiskStep<'a> {
+    /// A process asks for it. With what is to be written, and where.
+    Asked(Option<(u64, &'a [Bytes])>),
+    /// It has taken effect, or it was refused.
+    Ended(Option<DiskErrorKind>),
+}
+
+/// Is told of every operation on the disk's files.
+type Watcher = Rc<dyn Fn(DiskNote<'_>)>;
+
 /// A metadata operation on its way: runs it; the flag says whether somebody is left to hear of it.
 type Call = Box<dyn FnOnce(&World, bool)>;
 
@@ -70,6 +95,7 @@ pub(crate) struct Device {
     damage: Stream,
     pub slow: Cell<u64>,
     pub stalled_until: Cell<u64>,
+    watcher: RefCell<Option<Watcher>>,
 }
 
 impl Device {
@@ -85,6 +111,19 @@ impl Device {
             damage: decisions.stream(&format!("{node}/disk/damage")),
             slow: Cell::new(1),
             stalled_until: Cell::new(0),
+            watcher: RefCell::new(None),
+        }
+    }
+
+    pub fn watch(&self, watcher: Watcher) {
+        *self.watcher.borrow_mut() = Some(watcher);
+    }
+
+    #[inline]
+    pub fn note(&self, note: DiskNote<'_>) {
+        let watcher = self.watcher.borrow().clone();
+        if let Some(watcher) = watcher {
+            watcher(note);
         }
     }
 
@@ -314,7 +353,10 @@ impl Device {
 
     /// An empty disk in place of this one.
     pub fn wipe(&self) {
-        *self.files.borrow_mut() = Files::new(self.options.capacity);
+        let mut files = self.files.borrow_mut();
+        let remembers = files.remembers;
+        *files = Files::new(self.options.capacity);
+        files.remembers = remembers;
     }
 
     /// Lets go of everything that could keep the world alive.
@@ -325,6 +367,7 @@ impl Device {
         }
         drop(busy);
         drop(self.calls.take());
+        drop(self.watcher.take());
     }
 }
 

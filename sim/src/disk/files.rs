@@ -6,6 +6,7 @@
 use super::image::{Dice, Image};
 use super::names::{InodeId, Names};
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::{Component, Path};
 use taffrail_env::disk::{DiskErrorKind, Entry, EntryKind, OpenMode, Space};
 
@@ -69,6 +70,8 @@ pub(crate) struct Inode {
     allocated: u64,
     /// Sectors that cannot be read until they are written.
     pub bad: BTreeSet<usize>,
+    /// What the last read that lied was asked for.
+    pub lied: Option<Range<usize>>,
 }
 
 pub(crate) struct Files {
@@ -79,6 +82,8 @@ pub(crate) struct Files {
     renames: u64,
     nameless: usize,
     pub read_only: bool,
+    /// New files remember what their platter held before it was overwritten.
+    pub remembers: bool,
 }
 
 /// Where a path leads: its directory, and its name there.
@@ -95,6 +100,7 @@ impl Files {
             renames: 0,
             nameless: 0,
             read_only: false,
+            remembers: false,
         };
         files.add(Content::Directory(Names::default()));
         let data = files.add(Content::Directory(Names::default()));
@@ -110,6 +116,7 @@ impl Files {
             opens: 0,
             allocated: 0,
             bad: BTreeSet::new(),
+            lied: None,
         });
         match self.free.pop() {
             Some(id) => {
@@ -207,7 +214,8 @@ impl Files {
             (None, OpenMode::Read | OpenMode::ReadWrite) => return Err(NOT_FOUND),
             (None, OpenMode::CreateNew | OpenMode::CreateOrOpen) => {
                 self.room_for_a_name()?;
-                self.create(directory, &name, Content::File(Image::default()))
+                let image = Image::new(self.remembers);
+                self.create(directory, &name, Content::File(image))
             }
         };
         if self.is_directory(id) {
@@ -469,6 +477,17 @@ impl Files {
                 self.free_if_unused(id);
             }
         }
+    }
+
+    /// Some file, open or not.
+    pub fn any_file(&self, dice: Dice<'_>) -> InodeId {
+        let files: Vec<InodeId> = (0..self.inodes.len())
+            .filter(|id| {
+                let inode = self.inodes[*id].as_ref();
+                inode.is_some_and(|inode| matches!(inode.content, Content::File(_)))
+            })
+            .collect();
+        files[dice.below(files.len())]
     }
 
     /// Every file, for a power cut or a dropped cache.

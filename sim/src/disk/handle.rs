@@ -1,6 +1,6 @@
 //! One open file: its operations run one after the other, in the order of their calls.
 
-use super::device::{Device, READ, SYNC, WRITE, Waiting, error};
+use super::device::{Device, DiskNote, DiskStep, READ, SYNC, WRITE, Waiting, error};
 use super::files::{
     Answer, DEAD, DENIED, Files, IO_ERROR, NO_SPACE, READ_ONLY, Refusal, TOO_LARGE,
 };
@@ -19,7 +19,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::rc::Rc;
-use taffrail_env::disk::{DiskOperation, DiskResult};
+use taffrail_env::disk::{DiskErrorKind, DiskOperation, DiskResult};
 
 /// Longer than any file may get, whatever the capacity.
 const FILE_MAX: u64 = 1 << 40;
@@ -82,6 +82,14 @@ impl Work {
         }
     }
 
+    /// What a watcher is told when it is asked for.
+    fn asked(&self) -> DiskStep<'_> {
+        match self {
+            Work::Write { offset, pieces, .. } => DiskStep::Asked(Some((*offset, pieces))),
+            _ => DiskStep::Asked(None),
+        }
+    }
+
     /// Offset and digest for the trace.
     fn details(&self) -> (u64, u64) {
         match self {
@@ -103,9 +111,9 @@ impl Work {
 pub(crate) struct Handle {
     pub id: u64,
     pub path: PathBuf,
-    device: Rc<Device>,
-    life: Rc<Life>,
-    inode: InodeId,
+    pub(super) device: Rc<Device>,
+    pub(super) life: Rc<Life>,
+    pub(super) inode: InodeId,
     writable: bool,
     dead: Cell<bool>,
     /// The last clone was dropped: the file is closed when the queue has run empty.
@@ -157,6 +165,13 @@ impl Handle {
             details,
             || format!("{} {} at {at}", operation.name(), self.path.display()),
         );
+        self.device.note(DiskNote {
+            path: &self.path,
+            inode: self.inode,
+            handle: self.id,
+            operation,
+            step: work.asked(),
+        });
         let first = {
             let mut queue = self.queue.borrow_mut();
             queue.push_back(work);
@@ -200,7 +215,14 @@ impl Handle {
             return;
         };
         let operation = work.operation();
-        let outcome = self.run(world, work);
+        let (outcome, refused) = self.run(world, work);
+        self.device.note(DiskNote {
+            path: &self.path,
+            inode: self.inode,
+            handle: self.id,
+            operation,
+            step: DiskStep::Ended(refused),
+        });
         let details = (operation as u64, outcome, 0);
         world.event_with(
             EventKind::DiskEnd,
@@ -253,8 +275,8 @@ impl Handle {
         drop(self.queue.take());
     }
 
-    /// Runs an operation with its faults and answers it; returns 0, or 1 and the error's kind.
-    fn run(&self, world: &World, work: Work) -> u64 {
+    /// Runs an operation with its faults and answers it; returns 0, or 1 and the error's kind, and that kind.
+    fn run(&self, world: &World, work: Work) -> (u64, Option<DiskErrorKind>) {
         match work {
             Work::Read {
                 offset,
@@ -263,7 +285,7 @@ impl Handle {
                 done,
             } => {
                 let answer = self.read(world, offset, len, &mut buffer);
-                let outcome = code(&answer);
+                let outcome = outcome(&answer);
                 done.done((buffer, self.explain(answer, DiskOperation::Read)));
                 outcome
             }
@@ -272,7 +294,7 @@ impl Handle {
                     true => Err(DEAD),
                     false => Ok(self.device.files.borrow_mut().image(self.inode).len() as u64),
                 };
-                let outcome = code(&answer);
+                let outcome = outcome(&answer);
                 done.done(self.explain(answer, DiskOperation::Len));
                 outcome
             }
@@ -287,7 +309,7 @@ impl Handle {
                     self.dead
                         .set(self.dead.get() || operation != DiskOperation::Reserve);
                 }
-                let outcome = code(&answer);
+                let outcome = outcome(&answer);
                 let answer = self.explain(answer, operation);
                 match work {
                     Work::Write { done, pieces, .. } => {
@@ -309,68 +331,7 @@ impl Handle {
         answer.map_err(|refused| error(refused, operation, &self.path))
     }
 
-    // ---- reading ----
-
-    fn read(&self, world: &World, offset: u64, len: usize, buffer: &mut BytesMut) -> Answer<()> {
-        let range = (offset, len as u64);
-        if self.strikes(world, FaultKind::DiskReadError, range) {
-            world.faults().count_met(FaultKind::DiskReadError);
-            return Err(IO_ERROR);
-        }
-        let dice = self.device.dice(world);
-        let mut files = self.device.files.borrow_mut();
-        let size = files.image(self.inode).len();
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(size);
-        let mut count = len.min(size - start);
-        if count == 0 {
-            return Ok(());
-        }
-        if count > 1 && self.strikes(world, FaultKind::DiskShortRead, range) {
-            count = 1 + dice.below(count - 1);
-            world.faults().count_met(FaultKind::DiskShortRead);
-        }
-        if self.strikes(world, FaultKind::DiskBitRot, range) {
-            let at = start + dice.below(count);
-            let bit = dice.below(8) as u8;
-            files.image(self.inode).flip(at, bit, false);
-        }
-        if self.strikes(world, FaultKind::DiskLatentSector, range) {
-            let sector = (start + dice.below(count)) / SECTOR;
-            files.inode(self.inode).bad.insert(sector);
-        }
-        let bad = &files.inode(self.inode).bad;
-        if !bad.is_empty() {
-            let sectors = start / SECTOR..=(start + count - 1) / SECTOR;
-            if bad.range(sectors).next().is_some() {
-                world.faults().count_met(FaultKind::DiskLatentSector);
-                return Err(IO_ERROR);
-            }
-        }
-        let image = files.image(self.inode);
-        for scar in image.scars_in(start..start + count) {
-            world.faults().count_met(scar);
-        }
-        let _charge = charge_to(self.life.number());
-        let had = buffer.len();
-        buffer.extend_from_slice(&image.cache()[start..start + count]);
-        let got = &mut buffer[had..];
-        if self.strikes(world, FaultKind::DiskStaleRead, range) {
-            let old = &image.platter()[start.min(image.platter().len())..];
-            let old = &old[..old.len().min(count)];
-            if got[..old.len()] != *old {
-                got[..old.len()].copy_from_slice(old);
-                world.faults().count_met(FaultKind::DiskStaleRead);
-            }
-        }
-        if self.strikes(world, FaultKind::DiskReadFlip, range) {
-            let at = dice.below(count);
-            got[at] ^= 1 << dice.below(8);
-            world.faults().count_met(FaultKind::DiskReadFlip);
-        }
-        Ok(())
-    }
-
-    fn strikes(&self, world: &World, kind: FaultKind, at: (u64, u64)) -> bool {
+    pub(super) fn strikes(&self, world: &World, kind: FaultKind, at: (u64, u64)) -> bool {
         self.device.strikes(world, kind, &self.path, at)
     }
 
@@ -530,8 +491,11 @@ impl Handle {
     }
 }
 
-fn code<T>(answer: &Result<T, Refusal>) -> u64 {
-    answer.as_ref().map_or_else(|r| 1 + r.kind as u64, |_| 0)
+fn outcome<T>(answer: &Result<T, Refusal>) -> (u64, Option<DiskErrorKind>) {
+    match answer {
+        Ok(_) => (0, None),
+        Err(refused) => (1 + refused.kind as u64, Some(refused.kind)),
+    }
 }
 
 /// The first `len` bytes of the pieces.

@@ -8,6 +8,7 @@
 use crate::decision::{Decisions, Stream};
 use crate::fault::FaultKind;
 use bytes::Bytes;
+use std::collections::VecDeque;
 use std::ops::Range;
 
 /// What the platter writes at once.
@@ -16,6 +17,9 @@ pub(crate) const SECTOR: usize = 512;
 const UNSYNCED_MAX: usize = 512;
 /// Remembered damage per file; older damage is forgotten, which only costs probes.
 const SCARS_MAX: usize = 64;
+/// Overwritten places that a file remembers, and the longest of them.
+const FORMER_MAX: usize = 8;
+const FORMER_LEN_MAX: usize = 64 << 10;
 
 /// What becomes of a write on its way to the platter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,9 +113,19 @@ pub(crate) struct Image {
     /// The cache shows what the platter will never get: after failed syncs, lost and misdirected writes.
     diverged: bool,
     scars: Vec<Scar>,
+    /// What the platter held before, newest last, for reads that return old blocks; `None` if nobody wants to know.
+    former: Option<VecDeque<(usize, Vec<u8>)>>,
 }
 
 impl Image {
+    /// An empty file; with `remembers` it keeps some of what is overwritten.
+    pub fn new(remembers: bool) -> Self {
+        Self {
+            former: remembers.then(VecDeque::new),
+            ..Self::default()
+        }
+    }
+
     /// The length that reads see.
     pub fn len(&self) -> usize {
         self.cache.len()
@@ -241,6 +255,9 @@ impl Image {
                         Some(saved) => saved.as_slice(),
                         None => &self.cache[range.clone()],
                     };
+                    if let Some(former) = &mut self.former {
+                        remember(former, &self.platter, range.start, bytes);
+                    }
                     put(&mut self.platter, range, bytes, fate, &mut self.scars);
                 }
             }
@@ -248,6 +265,40 @@ impl Image {
         if self.unsynced.is_empty() {
             self.unsynced_end = 0;
         }
+    }
+
+    /// Puts into `got`, which was read at `start`, what the platter holds under unsynced writes, or held before it was
+    /// overwritten. Answers whether that makes a difference.
+    pub fn make_stale(&self, start: usize, got: &mut [u8], dice: Dice<'_>) -> bool {
+        let end = start + got.len();
+        let mut olds: Vec<(usize, &[u8])> = Vec::new();
+        let platter = &self.platter[start.min(self.platter.len())..end.min(self.platter.len())];
+        if got[..platter.len()] != *platter {
+            olds.push((start, platter));
+        }
+        let former = self.former.iter().flatten();
+        let overlapping = former.filter(|(at, bytes)| *at < end && start < at + bytes.len());
+        olds.extend(overlapping.map(|(at, bytes)| (*at, bytes.as_slice())));
+        if olds.is_empty() {
+            return false;
+        }
+        let (at, old) = olds[dice.below(olds.len())];
+        let (from, to) = (at.max(start), (at + old.len()).min(end));
+        let (old, new) = (&old[from - at..to - at], &mut got[from - start..to - start]);
+        let differs = old != new;
+        new.copy_from_slice(old);
+        differs
+    }
+
+    /// Puts bytes back that stood here before something damaged them. `false` if the file does not reach so far.
+    pub fn restore(&mut self, start: usize, bytes: &[u8]) -> bool {
+        let end = start + bytes.len();
+        if end > self.platter.len() || end > self.cache.len() {
+            return false;
+        }
+        self.platter[start..end].copy_from_slice(bytes);
+        self.cache[start..end].copy_from_slice(bytes);
+        true
     }
 
     /// A failed sync: some of what it should have made durable is, the rest never will be, and the cache does not show it.
@@ -520,6 +571,20 @@ impl Replay<'_> {
     fn finish(mut self) -> (Vec<u8>, Loss, Vec<Scar>) {
         self.kept.resize(self.len, 0);
         (self.kept, self.loss, self.scars)
+    }
+}
+
+/// Keeps what the platter holds where `bytes` go, if they differ.
+fn remember(former: &mut VecDeque<(usize, Vec<u8>)>, platter: &[u8], start: usize, bytes: &[u8]) {
+    let end = (start + bytes.len().min(FORMER_LEN_MAX)).min(platter.len());
+    let Some(old) = platter.get(start..end).filter(|old| !old.is_empty()) else {
+        return;
+    };
+    if *old != bytes[..old.len()] {
+        former.push_back((start, old.to_vec()));
+        if former.len() > FORMER_MAX {
+            former.pop_front();
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A disk seen and touched from outside, by harness and checkers: at once, without latency or faults.
 
-use super::device::Device;
+use super::device::{Device, DiskNote};
 use super::files::{Content, Files};
 use super::names::InodeId;
 use crate::fault::{FaultKind, Target};
@@ -94,6 +94,27 @@ impl DiskView {
             let sector = offset as usize / super::image::SECTOR;
             files.inode(id).bad.insert(sector);
         })
+    }
+
+    /// Puts bytes where they were before something was damaged, on the platter and in the cache, and makes their sectors
+    /// readable. Whether they belong there is the caller's to know.
+    pub fn restore(&self, path: &str, offset: u64, bytes: &[u8]) -> bool {
+        let (start, end) = (offset as usize, offset as usize + bytes.len());
+        let restored = self.with_file(path, |files, id| {
+            let first = start / super::image::SECTOR;
+            let last = end.saturating_sub(1) / super::image::SECTOR;
+            files
+                .inode(id)
+                .bad
+                .retain(|bad| *bad < first || *bad > last);
+            files.image(id).restore(start, bytes)
+        });
+        restored == Some(true)
+    }
+
+    /// Tells `watcher` of every operation on the disk's files from now on.
+    pub fn watch(&self, watcher: impl Fn(DiskNote<'_>) + 'static) {
+        self.device.watch(Rc::new(watcher));
     }
 
     fn damage(
