@@ -150,18 +150,24 @@ pub async fn read<E: Env>(
     directory: &Path,
     directory_id: &[u8; 16],
 ) -> DiskResult<Option<(Checkpoint, Bytes)>> {
-    let mut newest: Option<(Checkpoint, Bytes)> = None;
+    let mut slots = Vec::new();
     for slot in 0..2 {
-        let found = read_slot(env, &layout::checkpoint_file(directory, slot), directory_id).await?;
-        if let Some((found, bytes)) = found
-            && newest
-                .as_ref()
-                .is_none_or(|(newest, _)| newest.generation < found.generation)
-        {
-            newest = Some((found, bytes));
-        }
+        let path = layout::checkpoint_file(directory, slot);
+        slots.push(match read_slot(env, &path, directory_id).await {
+            Ok(Some(found)) => Ok(Some(found)),
+            // Once more: it may have been the reading.
+            Ok(None) | Err(_) => read_slot(env, &path, directory_id).await,
+        });
     }
-    Ok(newest)
+    if slots.iter().all(|slot| !matches!(slot, Ok(Some(_)))) {
+        // One that cannot be read may have been the sound one.
+        return slots
+            .into_iter()
+            .collect::<DiskResult<Vec<_>>>()
+            .map(|_| None);
+    }
+    let found = slots.into_iter().filter_map(|slot| slot.ok().flatten());
+    Ok(found.max_by_key(|(checkpoint, _)| checkpoint.generation))
 }
 
 /// Writes a checkpoint again where it was read, the same bytes, and syncs: it may have stood in the page cache only.
@@ -245,7 +251,10 @@ pub async fn write<E: Env>(
     let sync = file.sync();
     write.await?;
     sync.await?;
-    let found = read_slot(env, &path, directory_id).await?;
+    let found = match read_slot(env, &path, directory_id).await {
+        Ok(Some(found)) => Some(found),
+        Ok(None) | Err(_) => read_slot(env, &path, directory_id).await?,
+    };
     if found.is_some_and(|(found, _)| found.generation == generation) {
         Ok(())
     } else {

@@ -24,6 +24,7 @@ pub mod offline;
 mod open;
 mod options;
 mod producer;
+mod reading;
 mod replay;
 mod retention;
 mod sections;

@@ -1,13 +1,14 @@
 //! `taffrail.meta`: who the directory is, its start number, and whether it was stopped cleanly.
 //!
-//! Two slots written in place in turns: a start on a full disk needs no room, and a torn write leaves the
-//! other slot.
+//! Two slots written in place, one after the other: a start on a full disk needs no room, a torn write leaves the
+//! other slot, and so does a sector that goes bad later.
 
 use crate::OpenError;
 use crate::checksum::crc64;
 use crate::cursor::Cursor;
 use crate::journal::{Joint, Place};
 use crate::layout::{self, FORMAT_VERSION};
+use crate::reading::read_verified;
 use bytes::{BufMut, Bytes, BytesMut};
 use std::path::Path;
 use taffrail_env::disk::{DiskResult, read_full};
@@ -111,19 +112,24 @@ pub async fn read<E: Env>(env: &E, directory: &Path) -> Result<Option<Meta>, Ope
         Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let bytes = read_full(&file, 0, 2 * SLOT).await?;
-    let slots: Vec<&[u8]> = bytes.chunks(SLOT).collect();
-    if let Some(meta) = slots
+    let decode = |slot: BytesMut| Meta::decode(&slot);
+    let slots = [
+        read_verified(&file, 0, SLOT_LEN, decode).await,
+        read_verified(&file, SLOT as u64, SLOT_LEN, decode).await,
+    ];
+    let newest = slots
         .iter()
-        .filter_map(|slot| Meta::decode(slot))
-        .max_by_key(|meta| meta.counter)
-    {
-        return Ok(Some(meta));
+        .filter_map(|slot| slot.as_ref().ok()?.as_ref())
+        .max_by_key(|meta| meta.counter);
+    if let Some(meta) = newest {
+        return Ok(Some(meta.clone()));
     }
-    let versions: Vec<u32> = slots
-        .iter()
-        .filter_map(|slot| Meta::version(slot))
-        .collect();
+    // A slot that cannot be read may have been the sound one.
+    for slot in slots {
+        slot?;
+    }
+    let bytes = read_full(&file, 0, 2 * SLOT).await?;
+    let versions: Vec<u32> = bytes.chunks(SLOT).filter_map(Meta::version).collect();
     match versions.iter().find(|version| **version != FORMAT_VERSION) {
         Some(found) => Err(OpenError::OtherVersion {
             path: directory.into(),
@@ -155,7 +161,7 @@ pub async fn create<E: Env>(
     parent.sync().await
 }
 
-/// Writes the next slot in place; durable when this returns.
+/// Writes the slot of this counter in place; durable when this returns.
 pub async fn update<E: Env>(env: &E, directory: &Path, meta: &Meta) -> DiskResult<()> {
     let file = env
         .open(&layout::meta(directory), OpenMode::ReadWrite)
@@ -165,6 +171,16 @@ pub async fn update<E: Env>(env: &E, directory: &Path, meta: &Meta) -> DiskResul
     let sync = file.sync();
     write.await?;
     sync.await
+}
+
+/// Says the same in both slots, one after the other; durable when this returns. Whichever of them is lost later, the
+/// other one does not speak of a time before.
+pub async fn update_both<E: Env>(env: &E, directory: &Path, meta: &mut Meta) -> DiskResult<()> {
+    for _ in 0..2 {
+        meta.counter += 1;
+        update(env, directory, meta).await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -86,11 +86,7 @@ async fn read_directory<E: Env>(env: &E, directory: &Path) -> Result<Directory<E
     let summary = format!(
         "start {} {} checkpoint {} journal end file {} offset {} group {}",
         meta.start_number,
-        if meta.clean.is_some() {
-            "clean"
-        } else {
-            "unclean"
-        },
+        if recovered.clean { "clean" } else { "unclean" },
         recovered.generation,
         end.place.file,
         end.place.offset,

@@ -7,7 +7,7 @@ use crate::checkpoint::{self, Checkpoint, Section};
 use crate::journal::file::{self, FileHeader, JournalFile};
 use crate::journal::keeper::Keeper;
 use crate::journal::messages::{ToKeeper, ToShard, WriterSenders};
-use crate::journal::scan::{self, ScanEnd};
+use crate::journal::scan::{self, ScanEnd, Scanned};
 use crate::journal::writer::{Files, Journal, Live, Writer, payload_max};
 use crate::journal::{BLOCK, Joint, Place};
 use crate::layout;
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use taffrail_env::disk::{DiskResult, EntryKind};
 use taffrail_env::mailbox::{self, Receiver, Sender};
-use taffrail_env::{Directory, Disk, DiskErrorKind, Env, File};
+use taffrail_env::{Directory, Disk, DiskErrorKind, Env, File, OpenMode};
 
 /// Messages that may wait in each mailbox.
 const MAILBOX: usize = 1024;
@@ -56,6 +56,7 @@ pub async fn open<E: Env>(
     let fresh = !found.complete;
     let mut meta = found;
     if fresh {
+        refuse_used(env, directory, &meta).await?;
         make(env, directory, &lock, &mut meta).await?;
     }
     let recovered = examine(env, directory, &meta).await?;
@@ -66,13 +67,13 @@ pub async fn open<E: Env>(
         directory_id: meta.directory_id,
         cluster_id: meta.cluster_id,
         start_number: meta.start_number + 1,
-        clean: meta.clean.is_some() || fresh,
+        clean: recovered.clean || fresh,
         fresh,
     };
     meta.start_number += 1;
-    meta.counter += 1;
     meta.clean = None;
-    meta::update(env, directory, &meta).await?;
+    // Both slots: the one that says that the stop was clean, and where the journal ended then, must not come back.
+    meta::update_both(env, directory, &mut meta).await?;
     let going_on = Start {
         options,
         shards,
@@ -167,6 +168,34 @@ async fn secure_name<E: Env>(env: &E, directory: &Path) -> Result<(), OpenError>
     Ok(())
 }
 
+/// What an interrupted first start left holds nothing. If the journal holds something, it is not the first start that was interrupted:
+/// the disk has lost what was written to our file since, or hides it.
+async fn refuse_used<E: Env>(env: &E, directory: &Path, meta: &Meta) -> Result<(), OpenError> {
+    let journal = directory.join(layout::JOURNAL);
+    let entries = match env.list(&journal).await {
+        Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        if layout::journal_index(&entry.name).is_none() {
+            continue;
+        }
+        let path = journal.join(&entry.name);
+        let file = env.open(&path, OpenMode::Read).await?;
+        if scan::holds_groups(&file, meta.journal_file_bytes).await? {
+            return Err(OpenError::Damaged {
+                file: layout::meta(directory),
+                offset: 0,
+                what: format!(
+                    "it says that nothing was ever written here, but {} holds journal groups",
+                    path.display()
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Makes the journal's first files and an empty checkpoint. What an interrupted first start left is made anew.
 async fn make<E: Env>(
     env: &E,
@@ -232,6 +261,8 @@ async fn make<E: Env>(
 
 /// What recovery found.
 pub(crate) struct Recovered<F> {
+    /// The last stop was clean, and nothing was written since.
+    pub clean: bool,
     pub replayed: Replayed,
     pub end: ScanEnd,
     pub generation: u64,
@@ -255,7 +286,11 @@ pub(crate) async fn examine<E: Env>(
             what: "no checkpoint verifies".into(),
         });
     };
-    if let Some((_, generation)) = meta.clean
+    let mut clean = meta.clean;
+    if clean.is_some_and(|(_, generation)| generation < checkpoint.generation) {
+        clean = outdated();
+    }
+    if let Some((_, generation)) = clean
         && generation != checkpoint.generation
     {
         return Err(OpenError::Damaged {
@@ -283,7 +318,16 @@ pub(crate) async fn examine<E: Env>(
     }
     let generation = checkpoint.generation;
     let start = checkpoint.replay;
-    let (replayed, end) = replay(&used, meta, checkpoint, start, &journal).await?;
+    let expected = clean.map(|(joint, _)| joint);
+    let files = Scanned {
+        files: &used,
+        idle: &free,
+        file_len: meta.journal_file_bytes,
+    };
+    let (replayed, end) = replay(&files, checkpoint, start, expected, &journal).await?;
+    if end.goes_on {
+        clean = outdated();
+    }
     let mut live: VecDeque<Live<DiskFile<E>>> = VecDeque::new();
     for (at, file) in used.into_iter().enumerate() {
         match end.begins.get(at) {
@@ -296,6 +340,7 @@ pub(crate) async fn examine<E: Env>(
         }
     }
     Ok(Recovered {
+        clean: clean.is_some(),
         replayed,
         end,
         generation,
@@ -357,11 +402,20 @@ async fn find_files<E: Env>(
     Ok((used, unused, missing))
 }
 
+/// The mark of a clean stop is older than what was written: the disk has lost the newer one, or hides it.
+fn outdated<T>() -> Option<T> {
+    tracing::warn!(
+        "{} tells of a clean stop, but something was written after it; recovering as after a crash",
+        layout::META
+    );
+    None
+}
+
 async fn replay<F: File>(
-    files: &[JournalFile<F>],
-    meta: &Meta,
+    files: &Scanned<'_, F>,
     checkpoint: Checkpoint,
     start: Joint,
+    expected: Option<Joint>,
     journal: &Path,
 ) -> Result<(Replayed, ScanEnd), OpenError> {
     let mut replay = Replay::new(checkpoint);
@@ -370,16 +424,15 @@ async fn replay<F: File>(
             .into_iter()
             .try_for_each(|entry| replay.entry(place, entry))
     };
-    let expected = meta.clean.map(|(joint, _)| joint);
-    let len = meta.journal_file_bytes;
-    let end = scan::scan(files, len, start, expected, &mut fold).await?;
+    let end = scan::scan(files, start, expected, &mut fold).await?;
     let damaged = |offset, what| OpenError::Damaged {
         file: journal.into(),
         offset,
         what,
     };
-    if let Some((clean, _)) = meta.clean
+    if let Some(clean) = expected
         && clean != end.joint
+        && !end.goes_on
     {
         let what = format!(
             "the journal ends at group {}, but the last clean stop ended it at group {}",
@@ -402,7 +455,7 @@ async fn secure<E: Env>(
     meta: &Meta,
     recovered: &Recovered<DiskFile<E>>,
 ) -> DiskResult<()> {
-    if meta.clean.is_some() {
+    if recovered.clean {
         return Ok(());
     }
     let bytes = recovered.checkpoint.clone();

@@ -22,7 +22,7 @@ pub struct SideWrite {
 }
 
 /// A file that only grows at its end: what is still to be written.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Growing {
     len: u32,
     unwritten: BytesMut,
@@ -48,6 +48,7 @@ impl Growing {
 }
 
 /// Follows the batches of one segment and says what goes into its side files.
+#[derive(Clone)]
 pub struct SideWriter {
     key: DigestKey,
     /// What the next batch follows.

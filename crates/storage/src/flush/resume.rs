@@ -38,11 +38,13 @@ pub(crate) async fn resume_side<E: Env>(
         return Ok(side);
     }
     let (from, synced) = (*side.at(), side.synced);
-    let followed = match follow(shard, log, segment, &mut side).await {
-        // Once more from where it stopped: it may have been the reading.
-        Err(error) if is_of_reading(&error) => follow(shard, log, segment, &mut side).await,
-        followed => followed,
-    };
+    let begun = side.clone();
+    let mut followed = follow(shard, log, segment, &mut side).await;
+    if !matches!(followed, Ok(Ok(()))) {
+        // Once more: it may have been the reading.
+        side = begun;
+        followed = follow(shard, log, segment, &mut side).await;
+    }
     let followed = match followed {
         Err(error) if is_of_reading(&error) => Err(error.to_string()),
         followed => followed?,

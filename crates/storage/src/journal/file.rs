@@ -4,9 +4,10 @@ use super::BLOCK;
 use crate::checksum::crc64;
 use crate::cursor::Cursor;
 use crate::layout;
+use crate::reading::read_verified;
 use bytes::{BufMut, Bytes, BytesMut};
 use std::path::Path;
-use taffrail_env::disk::{DiskResult, read_full};
+use taffrail_env::disk::DiskResult;
 use taffrail_env::{Disk, Env, File, OpenMode};
 
 const MAGIC: &[u8; 8] = b"TAFFJRNL";
@@ -44,11 +45,12 @@ impl FileHeader {
         block.freeze()
     }
 
-    /// Reads either copy; `None` if neither verifies.
+    /// Reads both copies; `None` if neither verifies. The later life counts: the other copy may not have been reached.
     pub fn decode(block: &[u8]) -> Option<FileHeader> {
         [0, COPY_AT]
             .into_iter()
-            .find_map(|at| FileHeader::decode_copy(block.get(at..at + HEADER)?))
+            .filter_map(|at| FileHeader::decode_copy(block.get(at..at + HEADER)?))
+            .max_by_key(|header| header.sequence)
     }
 
     fn decode_copy(bytes: &[u8]) -> Option<FileHeader> {
@@ -129,8 +131,19 @@ pub async fn open<E: Env>(
 ) -> DiskResult<(<E as Disk>::File, Option<FileHeader>)> {
     let path = layout::journal_file(directory, index);
     let file = env.open(&path, OpenMode::ReadWrite).await?;
-    let block = read_full(&file, 0, BLOCK as usize).await?;
-    let header = FileHeader::decode(&block)
-        .filter(|header| header.directory_id == *directory_id && header.len == len);
+    let mut copies = Vec::new();
+    for at in [0, COPY_AT] {
+        let decode = |bytes: BytesMut| FileHeader::decode_copy(bytes.get(..HEADER)?);
+        copies.push(read_verified(&file, at as u64, HEADER, decode).await);
+    }
+    let newest = copies
+        .iter()
+        .filter_map(|copy| copy.as_ref().ok().copied()?)
+        .max_by_key(|header| header.sequence);
+    if newest.is_none() {
+        // A copy that cannot be read may have been the sound one.
+        copies.into_iter().collect::<DiskResult<Vec<_>>>()?;
+    }
+    let header = newest.filter(|header| header.directory_id == *directory_id && header.len == len);
     Ok((file, header))
 }

@@ -8,9 +8,10 @@ use super::file::JournalFile;
 use super::group::{GROUP_HEADER, GroupHeader};
 use super::{BLOCK, Joint, Place};
 use crate::OpenError;
+use crate::reading::read_twice;
 use bytes::Bytes;
 use taffrail_env::File;
-use taffrail_env::disk::{DiskResult, read_full};
+use taffrail_env::disk::DiskResult;
 
 /// How much is read at once.
 const WINDOW: usize = 1 << 20;
@@ -26,6 +27,18 @@ pub struct ScanEnd {
     pub bytes_read: u64,
     /// Something was begun behind the end and not finished.
     pub torn: bool,
+    /// The journal goes on behind the place where it was expected to end.
+    pub goes_on: bool,
+}
+
+/// What is scanned.
+pub struct Scanned<'a, F> {
+    /// Consecutive lives, the first one being that of the scan's start.
+    pub files: &'a [JournalFile<F>],
+    /// By their headers these hold nothing that is needed.
+    pub idle: &'a [JournalFile<F>],
+    /// The length of each.
+    pub file_len: u64,
 }
 
 /// A group to be written again where it was.
@@ -34,19 +47,18 @@ pub struct LastGroup {
     pub bytes: Bytes,
 }
 
-/// Follows the groups from `start` through `files`, which are consecutive lives, the first one being that of
-/// `start`. Gives each group's entries to `fold`, which may say what is wrong with one. Where the journal is known to end
-/// at `expected`, nothing is looked for behind.
+/// Follows the groups from `start` through the files. Gives each group's entries to `fold`, which may say what is wrong with one.
+/// Where the journal is known to end at `expected`, only the next group is looked for behind: if there is one, whoever
+/// said so did not know of it.
 pub async fn scan<F: File>(
-    files: &[JournalFile<F>],
-    file_len: u64,
+    scanned: &Scanned<'_, F>,
     start: Joint,
     expected: Option<Joint>,
     fold: &mut impl FnMut(Place, Vec<Entry>) -> Result<(), String>,
 ) -> Result<ScanEnd, OpenError> {
     let mut scan = Scan {
-        files,
-        file_len,
+        files: scanned.files,
+        file_len: scanned.file_len,
         window: Window::default(),
         end: ScanEnd {
             joint: start,
@@ -55,27 +67,31 @@ pub async fn scan<F: File>(
             groups: 0,
             bytes_read: 0,
             torn: false,
+            goes_on: false,
         },
     };
     let (mut at, mut offset) = (0, start.place.offset);
     loop {
-        if expected == Some(scan.end.joint) {
+        let expected_here = expected == Some(scan.end.joint);
+        let mut next = scan.successor(at, offset).await?;
+        if next.is_none() && !expected_here {
+            // Once more: it may have been the reading.
+            scan.window.forget();
+            next = scan.successor(at, offset).await?;
+        }
+        let Some((file, header, bytes)) = next else {
+            if !expected_here {
+                scan.refuse_successors(at, offset).await?;
+                scan.refuse_newer_contents(scanned.idle).await?;
+            }
             scan.end.bytes_read = scan.window.bytes_read;
             return Ok(scan.end);
-        }
-        if let Some((header, bytes)) = scan.group_at(at, offset).await?
-            && scan.follows(&header)
-        {
-            scan.accept(at, offset, header, bytes, fold)?;
-            offset += header.padded_len();
-            continue;
-        }
-        let next_begins = at + 1 < files.len()
-            && matches!(scan.group_at(at + 1, BLOCK).await?, Some((header, _)) if scan.follows(&header));
-        if next_begins {
-            (at, offset) = (at + 1, BLOCK);
+        };
+        scan.end.goes_on |= expected_here;
+        if file != at {
+            (at, offset) = (file, BLOCK);
             let place = Place {
-                file: files[at].sequence,
+                file: scan.files[at].sequence,
                 offset,
             };
             let begin = Joint {
@@ -83,11 +99,9 @@ pub async fn scan<F: File>(
                 ..scan.end.joint
             };
             scan.end.begins.push(begin);
-            continue;
         }
-        scan.refuse_successors(at, offset).await?;
-        scan.end.bytes_read = scan.window.bytes_read;
-        return Ok(scan.end);
+        scan.accept(at, offset, header, bytes, fold)?;
+        offset += header.padded_len();
     }
 }
 
@@ -118,6 +132,23 @@ impl<F: File> Scan<'_, F> {
         Ok(header
             .verifies(file.nonce, &bytes)
             .then_some((header, bytes)))
+    }
+
+    /// The next group: here, or at the beginning of the next file. With the number of its file.
+    async fn successor(
+        &mut self,
+        at: usize,
+        offset: u64,
+    ) -> DiskResult<Option<(usize, GroupHeader, Bytes)>> {
+        for (file, offset) in [(at, offset), (at + 1, BLOCK)] {
+            if file < self.files.len()
+                && let Some((header, bytes)) = self.group_at(file, offset).await?
+                && self.follows(&header)
+            {
+                return Ok(Some((file, header, bytes)));
+            }
+        }
+        Ok(None)
     }
 
     fn follows(&self, header: &GroupHeader) -> bool {
@@ -188,11 +219,34 @@ impl<F: File> Scan<'_, F> {
     }
 }
 
+impl<F: File> Scan<'_, F> {
+    /// The journal ends here, unless a file goes on with it whose header belongs to an earlier life: then the disk has lost
+    /// the newer header, or hides it.
+    async fn refuse_newer_contents(&self, idle: &[JournalFile<F>]) -> Result<(), OpenError> {
+        for file in idle {
+            let head = read_twice(&file.file, BLOCK, GROUP_HEADER).await?;
+            if GroupHeader::parse(&head, self.file_len - BLOCK)
+                .is_some_and(|header| self.follows(&header))
+            {
+                return Err(OpenError::Damaged {
+                    file: file.file.path().into(),
+                    offset: 0,
+                    what: format!(
+                        "it holds journal group {}, and its header belongs to an earlier life of the file",
+                        self.end.joint.sequence + 1
+                    ),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Whether a file without a header was in use: a new file holds nothing but zeros until it has one.
 pub async fn holds_groups<F: File>(file: &F, file_len: u64) -> DiskResult<bool> {
     let mut offset = BLOCK;
     while offset < file_len {
-        let bytes = read_full(file, offset, WINDOW).await?;
+        let bytes = read_twice(file, offset, WINDOW).await?;
         if bytes
             .chunks(BLOCK as usize)
             .any(|block| GroupHeader::parse(block, u64::MAX).is_some())
@@ -217,6 +271,11 @@ struct Window {
 }
 
 impl Window {
+    /// What is asked for next is read again.
+    fn forget(&mut self) {
+        self.bytes = Bytes::new();
+    }
+
     /// `len` bytes at `offset`, fewer only at the end of the file.
     async fn get<F: File>(
         &mut self,
@@ -229,7 +288,7 @@ impl Window {
             && offset >= self.offset
             && offset + len as u64 <= self.offset + self.bytes.len() as u64;
         if !inside {
-            let bytes = read_full(&file.file, offset, len.max(WINDOW)).await?;
+            let bytes = read_twice(&file.file, offset, len.max(WINDOW)).await?;
             self.bytes_read += bytes.len() as u64;
             (self.at, self.offset, self.bytes) = (at, offset, bytes.freeze());
         }

@@ -130,3 +130,19 @@ fn either_copy_of_a_file_header_suffices() {
     assert_eq!(FileHeader::decode(&[0; 4096]), None);
     assert_eq!(FileHeader::decode(&[]), None);
 }
+
+#[test]
+fn the_later_life_of_two_copies_counts() {
+    let header = |sequence| FileHeader {
+        directory_id: [5; 16],
+        sequence,
+        nonce: sequence + 100,
+        len: 8,
+    };
+    let (old, new) = (header(6).encode(), header(9).encode());
+    for copy in [0, 2048] {
+        let mut block = BytesMut::from(&new[..]);
+        block[copy..copy + 2048].copy_from_slice(&old[copy..copy + 2048]);
+        assert_eq!(FileHeader::decode(&block), Some(header(9)));
+    }
+}

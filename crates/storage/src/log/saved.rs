@@ -6,9 +6,10 @@ use crate::checksum::Crc64;
 use crate::cursor::Cursor;
 use crate::journal::entry::Entry;
 use crate::layout::{self, FileKind};
+use crate::reading::read_verified;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::path::Path;
-use taffrail_env::disk::{DiskResult, read_full};
+use taffrail_env::disk::DiskResult;
 use taffrail_env::{DiskErrorKind, Env, File, OpenMode};
 use taffrail_record::{Offset, TopicPartition};
 
@@ -213,8 +214,10 @@ impl<E: Env> Log<E> {
         let path = self.state_path(offset);
         let file = self.shard.env.open(&path, OpenMode::Read).await?;
         let len = file.len().await?;
-        let bytes = read_full(&file, 0, len as usize).await?;
-        Ok(decode_state(self.inner.id, bytes.freeze()).filter(|(found, _)| *found == offset))
+        read_verified(&file, 0, len as usize, |bytes| {
+            decode_state(self.inner.id, bytes.freeze()).filter(|(found, _)| *found == offset)
+        })
+        .await
     }
 
     fn state_path(&self, offset: Offset) -> std::path::PathBuf {

@@ -63,6 +63,10 @@ pub struct DiskWorld {
     pub noticed: bool,
     pub writes_after_failure: Vec<String>,
     pub bytes_read: u64,
+    /// What the first read of these places returns instead.
+    pub lies: Vec<(PathBuf, usize, Vec<u8>)>,
+    /// Sectors that cannot be read.
+    pub unreadable: BTreeSet<(PathBuf, usize)>,
 }
 
 fn error(kind: DiskErrorKind, operation: DiskOperation, path: &Path) -> DiskError {
@@ -92,6 +96,8 @@ impl DiskWorld {
             noticed: false,
             writes_after_failure: Vec::new(),
             bytes_read: 0,
+            lies: Vec::new(),
+            unreadable: BTreeSet::new(),
         }
     }
 
@@ -295,6 +301,12 @@ impl DiskWorld {
         let node = Node::File(self.inodes.len() - 1);
         self.names.insert(path.into(), node);
         self.durable_names.insert(path.into(), node);
+    }
+
+    /// The first read of these bytes returns them with a flipped bit.
+    pub fn lie(&mut self, path: &Path, at: usize) {
+        let byte = self.contents(path).expect("it is there")[at] ^ 0x40;
+        self.lies.push((path.into(), at, vec![byte]));
     }
 
     pub fn remove_file_now(&mut self, path: &Path) {
@@ -502,8 +514,24 @@ impl File for TestFile {
         let data = &disk.inodes[self.inode].data;
         let from = (offset as usize).min(data.len());
         let to = (from + len).min(data.len());
+        let bad = (from / SECTOR..to.div_ceil(SECTOR))
+            .any(|sector| disk.unreadable.contains(&(self.path.to_path_buf(), sector)));
+        if bad {
+            let failed = error(DiskErrorKind::Io, DiskOperation::Read, &self.path);
+            return complete(self.env.clone(), (buffer, Err(failed)));
+        }
+        let had = buffer.len();
         buffer.extend_from_slice(&data[from..to]);
         disk.bytes_read += (to - from) as u64;
+        disk.lies.retain(|(path, at, lie)| {
+            let (start, end) = (from.max(*at), to.min(at + lie.len()));
+            let told = *path == *self.path && start < end;
+            if told {
+                let lie = &lie[start - at..end - at];
+                buffer[had + start - from..had + end - from].copy_from_slice(lie);
+            }
+            !told
+        });
         complete(self.env.clone(), (buffer, Ok(())))
     }
 

@@ -393,3 +393,240 @@ fn a_time_index_has_an_offset_index_beside_it_be_it_empty() {
         assert_eq!(found[0].file, index);
     }
 }
+
+/// A directory that was stopped cleanly, started again and written to, and then killed; with what `taffrail.meta` said
+/// when it was stopped.
+fn written_after_a_clean_stop() -> (DiskWorld, Vec<u8>) {
+    let disk = filled(10);
+    let meta = disk
+        .contents(Path::new(META))
+        .expect("it is there")
+        .to_vec();
+    let env = TestEnv::new(9, disk);
+    let inner = env.clone();
+    env.run(async move {
+        // Nothing goes to segments, so there is no newer checkpoint.
+        let options = Options {
+            flush_bytes: 1 << 20,
+            ..options()
+        };
+        let logs = open_one(&inner, options).await;
+        let log = logs.get(partition(0)).expect("there");
+        for at in 0..6 {
+            log.append(batch(&[at; 900]), 5).await.expect("appended");
+        }
+    })
+    .expect("it ends");
+    (env.kill(), meta)
+}
+
+const META: &str = "/data/taffrail.meta";
+
+/// How many batches partition 0 serves, if the directory can be opened; and whether the stop before counts as clean.
+fn opened(disk: DiskWorld) -> Result<(usize, bool), OpenError> {
+    let env = TestEnv::new(9, disk);
+    let inner = env.clone();
+    env.run(async move {
+        let mut opened = open(&inner, Path::new(DIRECTORY), options(), 1).await?;
+        let logs = crate::Logs::new(&inner, opened.shards.remove(0));
+        let read = read_what_goes(&logs.get(partition(0)).expect("there")).await;
+        assert_eq!(read.1, 0, "something was refused");
+        Ok((read.0, opened.identity.clean))
+    })
+    .expect("it ends")
+}
+
+#[test]
+fn the_mark_of_a_clean_stop_that_comes_back_hides_nothing() {
+    let (mut disk, clean) = written_after_a_clean_stop();
+    assert_eq!(opened(disk.clone()), Ok((16, false)));
+    disk.overwrite(Path::new(META), 0, &clean);
+    assert_eq!(opened(disk), Ok((16, false)));
+}
+
+#[test]
+fn one_slot_suffices_after_a_kill_too() {
+    let (sound, _) = written_after_a_clean_stop();
+    for at in [30, 4096 + 30] {
+        let mut disk = sound.clone();
+        disk.corrupt(Path::new(META), at);
+        assert_eq!(opened(disk), Ok((16, false)), "byte {at}");
+        let mut disk = sound.clone();
+        disk.unreadable.insert((META.into(), at / 512));
+        assert_eq!(opened(disk), Ok((16, false)), "byte {at}");
+    }
+    let mut disk = sound;
+    disk.unreadable.extend([(META.into(), 0), (META.into(), 8)]);
+    assert!(matches!(opened(disk), Err(OpenError::Disk(_))));
+}
+
+#[test]
+fn a_file_that_says_that_nothing_was_written_is_not_believed_beside_groups() {
+    let env = new_env(5);
+    let (inner, (began, seen)) = (env.clone(), futures_channel::oneshot::channel());
+    env.run(async move {
+        let lock = crate::open::take(&inner, Path::new(DIRECTORY))
+            .await
+            .expect("taken");
+        let first = crate::meta::Meta {
+            counter: 0,
+            directory_id: [3; 16],
+            cluster_id: [4; 16],
+            start_number: 0,
+            clean: None,
+            complete: false,
+            journal_file_bytes: 64 << 10,
+            journal_files: 4,
+        };
+        let directory = Path::new(DIRECTORY);
+        crate::meta::create(&inner, directory, &lock, &first)
+            .await
+            .expect("made");
+        let meta = inner
+            .0
+            .disk
+            .borrow()
+            .contents(Path::new(META))
+            .expect("there")
+            .to_vec();
+        began.send(meta).expect("somebody waits");
+        drop(lock);
+        let logs = open_one(&inner, options()).await;
+        let log = logs.create(partition(0), config()).await.expect("created");
+        log.append(batch(b"one"), 5).await.expect("appended");
+    })
+    .expect("it ends");
+    let mut disk = env.kill();
+    let first = futures_util::FutureExt::now_or_never(seen)
+        .expect("sent")
+        .expect("sent");
+    disk.overwrite(Path::new(META), 0, &first);
+    let error = open_error(disk);
+    assert!(
+        matches!(error, Some(OpenError::Damaged { .. })),
+        "{error:?}"
+    );
+}
+
+/// A directory whose journal files have all had several lives, and the first blocks of those files at some time before.
+fn recycled() -> (DiskWorld, Vec<(PathBuf, Vec<u8>)>) {
+    let env = new_env(6);
+    let inner = env.clone();
+    let before = env
+        .run(async move {
+            let logs = open_one(&inner, options()).await;
+            let log = logs.create(partition(0), config()).await.expect("created");
+            let mut before = Vec::new();
+            for at in 0..400 {
+                log.append(batch(&[at as u8; 900]), 5)
+                    .await
+                    .expect("appended");
+                if at == 200 {
+                    let disk = inner.0.disk.borrow();
+                    let journal =
+                        |path: &&PathBuf| path.extension().is_some_and(|e| e == "journal");
+                    let files = disk.files();
+                    before = files
+                        .iter()
+                        .filter(journal)
+                        .map(|path| {
+                            (
+                                path.clone(),
+                                disk.contents(path).expect("there")[..4096].to_vec(),
+                            )
+                        })
+                        .collect();
+                }
+            }
+            before
+        })
+        .expect("it ends");
+    (env.kill(), before)
+}
+
+#[test]
+fn an_old_header_over_new_groups_hides_nothing() {
+    let (sound, before) = recycled();
+    assert_eq!(opened(sound.clone()), Ok((400, false)));
+    let mut refused = 0;
+    for (path, old) in &before {
+        if sound.contents(path).expect("there")[..4096] == old[..] {
+            continue;
+        }
+        for copy in [0, 2048] {
+            let mut disk = sound.clone();
+            disk.overwrite(path, copy, &old[copy..copy + 2048]);
+            assert_eq!(opened(disk), Ok((400, false)), "{}", path.display());
+        }
+        let mut disk = sound.clone();
+        disk.overwrite(path, 0, old);
+        match opened(disk) {
+            Ok(found) => assert_eq!(found, (400, false), "{}", path.display()),
+            Err(OpenError::Damaged { .. }) => refused += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(refused > 0, "no file was in use");
+}
+
+#[test]
+fn a_read_that_lies_once_is_asked_again() {
+    let (sound, _) = recycled();
+    let mut told = 0;
+    for path in sound.files() {
+        let len = sound.contents(&path).expect("it is there").len();
+        for at in (0..len).step_by(if len > 8192 { 5003 } else { 211 }) {
+            let mut disk = sound.clone();
+            disk.lie(&path, at);
+            assert_eq!(
+                opened(disk),
+                Ok((400, false)),
+                "{} byte {at}",
+                path.display()
+            );
+            told += 1;
+        }
+    }
+    assert!(told > 100);
+}
+
+#[test]
+fn what_lies_before_damage_is_served_however_much_is_asked_for() {
+    let sound = filled(60);
+    let path = file_of(&sound, 0, "00000000000000000000.log");
+    let mut disk = sound.clone();
+    disk.corrupt(&path, 10_000);
+    let unreadable = {
+        let mut disk = sound.clone();
+        disk.unreadable.insert((path, 10_000 / 512));
+        disk
+    };
+    for disk in [disk, unreadable] {
+        let (served, refused) = with_open(disk, async |logs| {
+            let log = logs.get(partition(0)).expect("there");
+            let (mut served, mut refused) = (Vec::new(), 0);
+            for offset in 0..60 {
+                match log.read(offset, 1 << 20, true).await {
+                    Ok(read) => served.push((offset, read.next_offset)),
+                    Err(ReadError::Corrupt { .. } | ReadError::Disk(_)) => refused += 1,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            (served, refused)
+        });
+        // One interval of the digest, two or three batches, is all that cannot be had.
+        assert!((1..=3).contains(&refused), "{refused} offsets refused");
+        assert!(served.iter().all(|(offset, next)| next > offset));
+    }
+}
+
+#[test]
+fn an_unreadable_digest_is_made_again() {
+    let mut disk = filled(60);
+    let path = file_of(&disk, 0, "00000000000000000000.digest");
+    disk.unreadable.insert((path, 0));
+    let read = with_open(disk, async |logs| {
+        read_what_goes(&logs.get(partition(0)).expect("there")).await
+    });
+    assert_eq!(read, (60, 0));
+}
