@@ -6,9 +6,10 @@ use crate::checksum::chain_next;
 use crate::digest::{DigestEntry, DigestKey};
 use crate::flush::{follow, is_of_reading, note_corrupt, resume_side};
 use crate::layout::{self, FileKind};
+use crate::reading::read_verified;
 use crate::segment::Segment;
 use crate::side::SideWriter;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::path::PathBuf;
 use std::rc::Rc;
 use taffrail_env::disk::{DiskResult, read_full};
@@ -31,6 +32,8 @@ struct Chunk {
     end: u64,
     end_chain: u64,
     end_offset: Offset,
+    /// A smaller one would do.
+    is_wide: bool,
 }
 
 impl<E: Env> Log<E> {
@@ -133,19 +136,24 @@ impl<E: Env> Log<E> {
         min_one: bool,
     ) -> Result<Found, ReadError> {
         let mut digest = self.digest(segment).await?;
+        let mut wanted = max_bytes;
         let mut retried = false;
         loop {
-            let chunk = chunk(segment, &digest, from, max_bytes);
-            let bytes = self.read_chunk(segment, &chunk).await?;
-            match verify(&chunk, &bytes) {
-                Ok(batches) => {
-                    return Ok(take_from(batches, from, max_bytes, min_one));
-                }
-                // Once more: it may have been the reading.
-                Err(_) if !retried => retried = true,
-                Err((position, what)) => {
+            let chunk = chunk(segment, &digest, from, wanted);
+            let read = self.read_chunk(segment, &chunk).await;
+            let verified = read.map(|bytes| verify(&chunk, &bytes));
+            // Once more: it may have been the reading.
+            if !matches!(verified, Ok(Ok(_))) && !std::mem::replace(&mut retried, true) {
+                continue;
+            }
+            match verified {
+                Ok(Ok(batches)) => return Ok(take_from(batches, from, max_bytes, min_one)),
+                // What is wrong may lie behind what was asked for.
+                _ if chunk.is_wide => (wanted, retried) = (1, false),
+                Ok(Err((position, what))) => {
                     digest = self.settle_doubt(segment, position, &what).await?;
                 }
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -153,23 +161,16 @@ impl<E: Env> Log<E> {
     async fn read_chunk(&self, segment: &Segment, chunk: &Chunk) -> DiskResult<Bytes> {
         let at = u64::from(chunk.from.position);
         let len = (chunk.end - at) as usize;
-        let mut retried = false;
-        loop {
-            let file = self
-                .shard
-                .file(
-                    &self.inner,
-                    FileKind::Segment,
-                    segment.base_offset,
-                    OpenMode::ReadWrite,
-                )
-                .await?;
-            match read_full(&file, at, len).await {
-                Ok(bytes) => return Ok(bytes.freeze()),
-                Err(error) if retried => return Err(error),
-                Err(_) => retried = true,
-            }
-        }
+        let file = self
+            .shard
+            .file(
+                &self.inner,
+                FileKind::Segment,
+                segment.base_offset,
+                OpenMode::ReadWrite,
+            )
+            .await?;
+        read_full(&file, at, len).await.map(BytesMut::freeze)
     }
 
     /// The segment's digest, from memory, from its file, or made again.
@@ -184,7 +185,12 @@ impl<E: Env> Log<E> {
         if !segment.sealed && u64::from(segment.side.position) < segment.length {
             self.ensure_side(base).await?;
         }
-        if let Some(digest) = self.load_digest(segment).await? {
+        let loaded = match self.load_digest(segment).await {
+            // It can be made again.
+            Err(error) if is_of_reading(&error) && error.kind == DiskErrorKind::Io => None,
+            loaded => loaded?,
+        };
+        if let Some(digest) = loaded {
             let digest = Rc::new(digest);
             let mut digests = self.shard.digests.borrow_mut();
             digests.insert(number, base, digest.clone());
@@ -262,11 +268,7 @@ impl<E: Env> Log<E> {
             Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(None),
             file => file?,
         };
-        let bytes = read_full(&file, 0, len).await?;
-        if bytes.len() < len {
-            return Ok(None);
-        }
-        Ok(key.decode(&bytes))
+        read_verified(&file, 0, len, |bytes| key.decode(bytes.get(..len)?)).await
     }
 
     /// Digest and segment do not agree. The mark says which of them is wrong: makes the digest again, or finds the segment corrupt.
@@ -322,22 +324,26 @@ fn chunk(segment: &Segment, digest: &[DigestEntry], from: Offset, max_bytes: usi
         .saturating_sub(1);
     let wanted = u64::from(digest[low].position) + max_bytes.clamp(1, SPAN_MAX) as u64;
     // An entry behind this segment's mark belongs to what was written since.
-    let high = digest[low + 1..]
+    let above = &digest[low + 1..];
+    let inside = above.partition_point(|entry| u64::from(entry.position) < segment.length);
+    let above = &above[..inside];
+    let high = above
         .iter()
-        .find(|entry| u64::from(entry.position) >= wanted)
-        .filter(|entry| u64::from(entry.position) < segment.length);
+        .position(|entry| u64::from(entry.position) >= wanted);
     match high {
-        Some(entry) => Chunk {
+        Some(high) => Chunk {
             from: digest[low],
-            end: u64::from(entry.position),
-            end_chain: entry.chain,
-            end_offset: entry.offset,
+            end: u64::from(above[high].position),
+            end_chain: above[high].chain,
+            end_offset: above[high].offset,
+            is_wide: high > 0,
         },
         None => Chunk {
             from: digest[low],
             end: segment.length,
             end_chain: segment.chain,
             end_offset: segment.end_offset,
+            is_wide: !above.is_empty(),
         },
     }
 }
