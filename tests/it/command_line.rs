@@ -94,6 +94,13 @@ fn a_listener_beyond_loopback_needs_to_be_called_insecure() {
         "127.0.0.1:0",
     ]);
     assert_refused(&output, 2, &["0.0.0.0", "--insecure"]);
+    for (option, address) in [("--listen", "999.1.1.1:29192"), ("--advertise", "0.0.0.0:9092")] {
+        let data = scratch.path().to_str().expect("a UTF-8 path");
+        let output = run(&["serve", "--data", data, option, address]);
+        assert_eq!(output.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(address) && !said.contains("--insecure"), "{said}");
+    }
 }
 
 #[test]
@@ -317,6 +324,25 @@ fn a_stopped_data_directory_verifies_and_a_damaged_one_does_not() {
         said.contains(segment.file_name().expect("a name").to_str().expect("text")),
         "{said}"
     );
+    let segment = segment.to_str().expect("a UTF-8 path");
+    assert_refused(&run(&["log", "dump", segment]), 3, &["does not verify"]);
+    let records = run(&["log", "dump", segment, "--records"]);
+    assert_refused(&records, 3, &["do not verify", segment]);
+    // What is sound is served; who reads on is told where the damage is, and does not wait for ever.
+    let node = Node::start(scratch.path());
+    let read = run(&[
+        "consume",
+        "lines",
+        "--brokers",
+        &node.kafka,
+        "--exit-at-end",
+    ]);
+    assert_refused(&read, 1, &["lines-0", "offset", "damaged"]);
+    assert!(node.stop().success());
+    std::fs::remove_dir_all(scratch.path().join("journal")).expect("removed");
+    for command in [["log", "verify", data], ["serve", "--data", data]] {
+        assert_refused(&run(&command), 3, &["journal"]);
+    }
 }
 
 fn largest_segment(data: &std::path::Path) -> std::path::PathBuf {

@@ -384,7 +384,12 @@ pub struct NodeAddress {
 fn address(text: &str) -> Result<String, String> {
     let port = text.rsplit_once(':').and_then(|(host, port)| {
         let bracketed = host.starts_with('[') && host.ends_with(']');
-        let sound = !host.is_empty() && (bracketed || !host.contains(':'));
+        let numeric = host
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let sound = !host.is_empty()
+            && (bracketed || !host.contains(':'))
+            && (!numeric || host.parse::<std::net::Ipv4Addr>().is_ok());
         sound.then(|| port.parse::<u16>().ok()).flatten()
     });
     match port {

@@ -234,13 +234,28 @@ fn check_listeners(mut plan: Plan, insecure: bool) -> Result<Plan, Failure> {
         }
         plan.open_to_anybody = true;
     }
+    if let Some(address) = &plan.advertise
+        && host(address)
+            .parse::<IpAddr>()
+            .is_ok_and(|ip| ip.is_unspecified())
+    {
+        return Err(Failure::usage(format!(
+            "{}: {address} is every address and none that a client can connect to: give the one by which clients reach this node",
+            plan.place("advertise")
+        )));
+    }
     Ok(plan)
+}
+
+/// The host of `HOST:PORT`, without brackets.
+fn host(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 /// Whether an address can only be reached from this machine. A name other than localhost may resolve to anything.
 fn is_loopback(address: &str) -> bool {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let host = host(address);
     match host.parse::<IpAddr>() {
         Ok(ip) => ip.is_loopback(),
         Err(_) => host.eq_ignore_ascii_case("localhost"),

@@ -172,6 +172,15 @@ fn explain_start(plan: &Plan, error: &StartError) -> Failure {
                 | OpenError::OtherVersion { .. }
                 | OpenError::Locked { .. } => Failure::usage(text),
                 OpenError::Damaged { .. } => Failure::damaged(text),
+                OpenError::Disk(error)
+                    if error.kind == DiskErrorKind::NotFound
+                        && error.path != plan.data
+                        && error.path.starts_with(&plan.data) =>
+                {
+                    Failure::damaged(format!(
+                        "{text}; a file that belongs to the data directory is gone: put it back, or start with another directory"
+                    ))
+                }
                 OpenError::Disk(error) if names_no_directory(error) => Failure::usage(format!(
                     "{text}; expected a directory that this program may write, or a path for a new one"
                 )),

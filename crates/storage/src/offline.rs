@@ -45,13 +45,16 @@ impl std::fmt::Display for Finding {
     }
 }
 
-/// Prints, line by line, what a data directory, a log's directory or any one file of them holds.
+/// Prints, line by line, what a data directory, a log's directory or any one file of them holds. Answers how many of the
+/// lines tell of what does not verify.
 pub async fn dump<E: Env>(
     env: &E,
     path: &Path,
     line: &mut dyn FnMut(String),
-) -> Result<(), OpenError> {
-    dump::path(env, path, line).await
+) -> Result<u64, OpenError> {
+    let mut printer = dump::Printer { line, bad: 0 };
+    dump::path(env, path, &mut printer).await?;
+    Ok(printer.bad)
 }
 
 /// Checks a data directory from its first file to its last byte; each thing that does not hold goes to `report`. The error

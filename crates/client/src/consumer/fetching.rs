@@ -266,6 +266,16 @@ impl<E: Env> Shared<E> {
                 let reset = self.options.offset_reset;
                 self.fetcher.borrow_mut().on_out_of_range(fetch, reset)
             }
+            // Damage at rest does not go away by asking again: it is told. Whoever polls on will ask again all the same.
+            ErrorCode::CorruptMessage => {
+                self.try_later(fetch, false);
+                Err(ConsumeError::Corrupt {
+                    topic: fetch.partition.topic.clone(),
+                    partition: fetch.partition.partition,
+                    offset: fetch.offset,
+                    what: "the broker cannot read it: its log is damaged there".to_owned(),
+                })
+            }
             code if code.is_retriable() || asks_for_metadata(code) => {
                 self.try_later(fetch, asks_for_metadata(code));
                 Ok(())

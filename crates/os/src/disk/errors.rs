@@ -31,7 +31,7 @@ fn kind(operation: DiskOperation, errno: Errno) -> DiskErrorKind {
         Errno::EXIST if operation == DiskOperation::RemoveDirectory => DiskErrorKind::NotEmpty,
         Errno::EXIST => DiskErrorKind::AlreadyExists,
         Errno::NOTEMPTY => DiskErrorKind::NotEmpty,
-        Errno::ACCESS | Errno::PERM => DiskErrorKind::PermissionDenied,
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => DiskErrorKind::PermissionDenied,
         // A write through a handle that was opened for reading.
         Errno::BADF => DiskErrorKind::PermissionDenied,
         Errno::ISDIR | Errno::NOTDIR => DiskErrorKind::WrongKind,

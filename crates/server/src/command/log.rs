@@ -142,12 +142,22 @@ async fn dump(os: &Os, path: &Path, records: bool, json: bool) -> Result<(), Fai
     if !records && !json {
         return dump_lines(os, path).await;
     }
+    let mut damaged = Vec::new();
     for log in find_logs(os, path).await? {
-        for segment in &log.segments {
-            dump_segment(os, segment, records, json).await?;
+        for segment in log.segments {
+            if !dump_segment(os, &segment, records, json).await? {
+                damaged.push(segment);
+            }
         }
     }
-    Ok(())
+    match damaged.first() {
+        None => Ok(()),
+        Some(first) => Err(Failure::damaged(format!(
+            "{} of the segments do not verify, the first is {}",
+            damaged.len(),
+            first.display()
+        ))),
+    }
 }
 
 async fn dump_lines(os: &Os, path: &Path) -> Result<(), Failure> {
@@ -158,10 +168,17 @@ async fn dump_lines(os: &Os, path: &Path) -> Result<(), Failure> {
     };
     let dumped = offline::dump(os, path, &mut line).await;
     output::text(os, text).await?;
-    dumped.map_err(|error| explain(path, error))
+    match dumped.map_err(|error| explain(path, error))? {
+        0 => Ok(()),
+        bad => Err(Failure::damaged(format!(
+            "{}: {bad} of the lines tell of what does not verify",
+            path.display()
+        ))),
+    }
 }
 
-async fn dump_segment(os: &Os, path: &Path, records: bool, json: bool) -> Result<(), Failure> {
+/// Prints a segment's batches up to the first that does not verify. Answers whether all did.
+async fn dump_segment(os: &Os, path: &Path, records: bool, json: bool) -> Result<bool, Failure> {
     let mut reader = open(os, path).await?;
     if !json {
         output::text(os, format!("{}\n", path.display())).await?;
@@ -169,14 +186,15 @@ async fn dump_segment(os: &Os, path: &Path, records: bool, json: bool) -> Result
     loop {
         let position = reader.position;
         let text = match reader.next().await? {
-            Found::End => return Ok(()),
+            Found::End => return Ok(true),
             Found::Bad(why) => {
                 let left = reader.len - position;
                 let line = match json {
                     true => json!({ "file": path.display().to_string(), "position": position, "bytes": left, "bad": why }).to_string(),
                     false => format!("  {position}: {left} bytes that are no batch: {why}"),
                 };
-                return output::text(os, line + "\n").await;
+                output::text(os, line + "\n").await?;
+                return Ok(false);
             }
             Found::Batch(header, bytes) => match json {
                 true => format!("{}\n", batch_json(path, position, &header, &bytes, records)),
@@ -363,6 +381,11 @@ fn explain(path: &Path, error: OpenError) -> Failure {
         }
         OpenError::OtherVersion { .. } | OpenError::Locked { .. } => Failure::usage(text),
         OpenError::Damaged { .. } => Failure::damaged(text),
+        OpenError::Disk(DiskError {
+            kind: DiskErrorKind::NotFound,
+            path: ref gone,
+            ..
+        }) if gone != path && gone.starts_with(path) => Failure::damaged(text),
         OpenError::Disk(DiskError {
             kind: DiskErrorKind::NotFound | DiskErrorKind::WrongKind,
             ..

@@ -20,9 +20,28 @@ use taffrail_env::{DiskErrorKind, Env};
 use taffrail_record::batch::{split_batch, verify_crc};
 use taffrail_record::{Offset, TopicPartition};
 
-type Line<'a> = &'a mut dyn FnMut(String);
+/// Where the lines go, and how many of them tell of what does not verify.
+pub(super) struct Printer<'a> {
+    pub line: &'a mut dyn FnMut(String),
+    pub bad: u64,
+}
 
-pub(super) async fn path<E: Env>(env: &E, path: &Path, line: Line<'_>) -> Result<(), OpenError> {
+impl Printer<'_> {
+    fn print(&mut self, line: String) {
+        (self.line)(line);
+    }
+
+    fn bad(&mut self, line: String) {
+        self.bad += 1;
+        self.print(line);
+    }
+}
+
+pub(super) async fn path<E: Env>(
+    env: &E,
+    path: &Path,
+    line: &mut Printer<'_>,
+) -> Result<(), OpenError> {
     match env.list(path).await {
         Ok(entries) if entries.iter().any(|entry| entry.name == layout::META) => {
             return directory(env, path, line).await;
@@ -31,7 +50,7 @@ pub(super) async fn path<E: Env>(env: &E, path: &Path, line: Line<'_>) -> Result
             for entry in entries {
                 if entry.kind == EntryKind::File {
                     let path = path.join(&entry.name);
-                    line(format!("== {} {} bytes", path.display(), entry.len));
+                    line.print(format!("== {} {} bytes", path.display(), entry.len));
                     file(env, &path, line).await?;
                 }
             }
@@ -43,13 +62,13 @@ pub(super) async fn path<E: Env>(env: &E, path: &Path, line: Line<'_>) -> Result
     file(env, path, line).await
 }
 
-async fn directory<E: Env>(env: &E, path: &Path, line: Line<'_>) -> Result<(), OpenError> {
+async fn directory<E: Env>(env: &E, path: &Path, line: &mut Printer<'_>) -> Result<(), OpenError> {
     let found = read_directory(env, path).await?;
-    line(found.recovered.clone());
+    line.print(found.recovered.clone());
     for log in &found.logs {
         log_state(&log.state, line);
         for entry in &log.tail {
-            line(format!(
+            line.print(format!(
                 "  tail offset {} to {} journal file {} offset {} for segment {}",
                 entry.header.base_offset,
                 entry.header.last_offset(),
@@ -62,8 +81,8 @@ async fn directory<E: Env>(env: &E, path: &Path, line: Line<'_>) -> Result<(), O
     Ok(())
 }
 
-fn log_state(state: &LogState, line: Line<'_>) {
-    line(format!(
+fn log_state(state: &LogState, line: &mut Printer<'_>) {
+    line.print(format!(
         "log {} number {} start {} end {} flushed {} epoch {} producers {}{}",
         state.partition,
         state.number,
@@ -75,10 +94,10 @@ fn log_state(state: &LogState, line: Line<'_>) {
         if state.deleted { " deleted" } else { "" }
     ));
     for segment in &state.segments {
-        line(format!("  {}", describe(segment)));
+        line.print(format!("  {}", describe(segment)));
     }
     for (epoch, start) in &state.epochs {
-        line(format!("  epoch {epoch} from {start}"));
+        line.print(format!("  epoch {epoch} from {start}"));
     }
 }
 
@@ -95,14 +114,14 @@ fn describe(segment: &Segment) -> String {
     )
 }
 
-async fn file<E: Env>(env: &E, path: &Path, line: Line<'_>) -> Result<(), OpenError> {
+async fn file<E: Env>(env: &E, path: &Path, line: &mut Printer<'_>) -> Result<(), OpenError> {
     let Some(bytes) = read_file(env, path).await? else {
         return Ok(());
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if name == layout::META {
         for slot in bytes.chunks(BLOCK as usize) {
-            line(format!("{:?}", Meta::decode(slot)));
+            line.print(format!("{:?}", Meta::decode(slot)));
         }
         return Ok(());
     }
@@ -117,29 +136,29 @@ async fn file<E: Env>(env: &E, path: &Path, line: Line<'_>) -> Result<(), OpenEr
     Ok(())
 }
 
-fn checkpoint_file(bytes: &Bytes, line: Line<'_>) {
+fn checkpoint_file(bytes: &Bytes, line: &mut Printer<'_>) {
     // Whose it is stands in the file; nothing here depends on it.
     let id = bytes.get(16..32).and_then(|id| id.try_into().ok());
     let Some(found) = id.and_then(|id: [u8; 16]| checkpoint::decode(&id, bytes)) else {
-        line("no checkpoint, and no other file that is known".into());
+        line.print("no checkpoint, and no other file that is known".into());
         return;
     };
-    line(format!(
+    line.print(format!(
         "checkpoint {} replay from file {} offset {}",
         found.generation, found.replay.place.file, found.replay.place.offset
     ));
     for (as_of, logs) in &found.sections {
-        line(format!("as of file {} offset {}", as_of.file, as_of.offset));
+        line.print(format!("as of file {} offset {}", as_of.file, as_of.offset));
         logs.iter().for_each(|log| log_state(log, line));
     }
 }
 
-fn journal(bytes: &Bytes, line: Line<'_>) {
+fn journal(bytes: &Bytes, line: &mut Printer<'_>) {
     let Some(header) = FileHeader::decode(bytes) else {
-        line("no header".into());
+        line.print("no header".into());
         return;
     };
-    line(format!("{header:?}"));
+    line.print(format!("{header:?}"));
     let mut at = BLOCK as usize;
     while at < bytes.len() {
         let room = (bytes.len() - at) as u64;
@@ -150,12 +169,12 @@ fn journal(bytes: &Bytes, line: Line<'_>) {
             at += BLOCK as usize;
             continue;
         };
-        line(format!(
+        line.print(format!(
             "at {at} group {} entries {} bytes {}",
             group.sequence, group.count, group.length
         ));
         for entry in group.entries(&rest).unwrap_or_default() {
-            line(format!(
+            line.print(format!(
                 "  {:?} log {} number {} epoch {} a {} b {} c {} payload {}",
                 entry.kind,
                 entry.log.partition,
@@ -171,7 +190,7 @@ fn journal(bytes: &Bytes, line: Line<'_>) {
     }
 }
 
-fn log_file(path: &Path, base: Offset, kind: FileKind, bytes: Bytes, line: Line<'_>) {
+fn log_file(path: &Path, base: Offset, kind: FileKind, bytes: Bytes, line: &mut Printer<'_>) {
     let owner = path
         .parent()
         .and_then(|parent| parent.file_name())
@@ -182,7 +201,7 @@ fn log_file(path: &Path, base: Offset, kind: FileKind, bytes: Bytes, line: Line<
         FileKind::OffsetIndex => {
             for entry in bytes.chunks_exact(8) {
                 let (offset, position) = entry.split_at(4);
-                line(format!(
+                line.print(format!(
                     "offset {} position {}",
                     base + i64::from(be_i32(offset)),
                     be_i32(position)
@@ -194,16 +213,16 @@ fn log_file(path: &Path, base: Offset, kind: FileKind, bytes: Bytes, line: Line<
                 let (timestamp, offset) = entry.split_at(8);
                 let timestamp = i64::from_be_bytes(timestamp.try_into().expect("eight bytes"));
                 let offset = base + i64::from(be_i32(offset));
-                line(format!("timestamp {timestamp} offset {offset}"));
+                line.print(format!("timestamp {timestamp} offset {offset}"));
             }
         }
         FileKind::Digest => digest(owner, base, &bytes, line),
         FileKind::State => match owner.and_then(|owner| decode_state(owner, bytes)) {
-            Some((end, state)) => line(format!("state up to {end}, {} bytes", state.len())),
-            None => line("does not verify".into()),
+            Some((end, state)) => line.print(format!("state up to {end}, {} bytes", state.len())),
+            None => line.bad("does not verify".into()),
         },
         FileKind::ProducerSnapshot => producers(&bytes, line),
-        FileKind::TransactionIndex => line(format!("{} bytes", bytes.len())),
+        FileKind::TransactionIndex => line.print(format!("{} bytes", bytes.len())),
     }
 }
 
@@ -211,10 +230,12 @@ fn be_i32(bytes: &[u8]) -> i32 {
     i32::from_be_bytes(bytes.try_into().expect("four bytes"))
 }
 
-fn segment(bytes: &Bytes, line: Line<'_>) {
+fn segment(bytes: &Bytes, line: &mut Printer<'_>) {
     let mut at = 0;
     while let Ok((header, batch)) = split_batch(&bytes[at..]) {
-        line(format!(
+        let sound = verify_crc(batch).is_ok();
+        line.bad += u64::from(!sound);
+        line.print(format!(
             "position {at} offset {} to {} records {} epoch {} size {} timestamp {} producer {} epoch {} sequence {} {}",
             header.base_offset,
             header.last_offset(),
@@ -225,24 +246,21 @@ fn segment(bytes: &Bytes, line: Line<'_>) {
             header.producer_id,
             header.producer_epoch,
             header.base_sequence,
-            match verify_crc(batch) {
-                Ok(()) => "valid",
-                Err(_) => "INVALID",
-            }
+            if sound { "valid" } else { "INVALID" }
         ));
         at += batch.len();
     }
     if at < bytes.len() {
-        line(format!(
+        line.bad(format!(
             "position {at}: {} bytes that are no batch",
             bytes.len() - at
         ));
     }
 }
 
-fn digest(owner: Option<TopicPartition>, base: Offset, bytes: &Bytes, line: Line<'_>) {
+fn digest(owner: Option<TopicPartition>, base: Offset, bytes: &Bytes, line: &mut Printer<'_>) {
     let Some(partition) = owner else {
-        line("whose digest it is does not show in its directory's name".into());
+        line.print("whose digest it is does not show in its directory's name".into());
         return;
     };
     let key = DigestKey {
@@ -252,7 +270,7 @@ fn digest(owner: Option<TopicPartition>, base: Offset, bytes: &Bytes, line: Line
     let entries = bytes.get(DIGEST_HEADER..).unwrap_or_default();
     for (number, entry) in entries.chunks_exact(DIGEST_ENTRY).enumerate() {
         match DigestEntry::decode(&key, number as u32, entry) {
-            Some(entry) => line(format!(
+            Some(entry) => line.print(format!(
                 "position {} offset {} chain {:016x} largest timestamp {} at {}",
                 entry.position,
                 entry.offset,
@@ -260,13 +278,13 @@ fn digest(owner: Option<TopicPartition>, base: Offset, bytes: &Bytes, line: Line
                 entry.max_timestamp,
                 entry.max_timestamp_offset
             )),
-            None => line(format!("entry {number} does not verify")),
+            None => line.bad(format!("entry {number} does not verify")),
         }
     }
 }
 
 /// Kafka's producer snapshot; big-endian, so fields are turned round.
-fn producers(bytes: &Bytes, line: Line<'_>) {
+fn producers(bytes: &Bytes, line: &mut Printer<'_>) {
     let mut cursor = Cursor::new(bytes);
     let head = (
         cursor.array::<2>(),
@@ -274,10 +292,10 @@ fn producers(bytes: &Bytes, line: Line<'_>) {
         cursor.array::<4>(),
     );
     let (Some(version), Some(_), Some(count)) = head else {
-        line("cut short".into());
+        line.print("cut short".into());
         return;
     };
-    line(format!(
+    line.print(format!(
         "version {} producers {}",
         i16::from_be_bytes(version),
         u32::from_be_bytes(count)
@@ -289,7 +307,7 @@ fn producers(bytes: &Bytes, line: Line<'_>) {
         cursor.array::<8>(),
         cursor.take(24),
     ) {
-        line(format!(
+        line.print(format!(
             "producer {} epoch {} last sequence {} last offset {}",
             i64::from_be_bytes(id),
             i16::from_be_bytes(epoch),
