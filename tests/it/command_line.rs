@@ -94,12 +94,18 @@ fn a_listener_beyond_loopback_needs_to_be_called_insecure() {
         "127.0.0.1:0",
     ]);
     assert_refused(&output, 2, &["0.0.0.0", "--insecure"]);
-    for (option, address) in [("--listen", "999.1.1.1:29192"), ("--advertise", "0.0.0.0:9092")] {
+    for (option, address) in [
+        ("--listen", "999.1.1.1:29192"),
+        ("--advertise", "0.0.0.0:9092"),
+    ] {
         let data = scratch.path().to_str().expect("a UTF-8 path");
         let output = run(&["serve", "--data", data, option, address]);
         assert_eq!(output.status.code(), Some(2));
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains(address) && !said.contains("--insecure"), "{said}");
+        assert!(
+            said.contains(address) && !said.contains("--insecure"),
+            "{said}"
+        );
     }
 }
 

@@ -97,6 +97,13 @@ impl Meta {
         (cursor.u64()? == crc64(&slot[..SLOT_LEN - 8])).then_some(meta)
     }
 
+    /// The version of a sound slot of another version. Magic, version and checksum stand in the same place in all of them.
+    fn other_version(slot: &[u8]) -> Option<u32> {
+        let checksum = slot.get(SLOT_LEN - 8..SLOT_LEN)?.try_into().ok()?;
+        let sound = u64::from_le_bytes(checksum) == crc64(&slot[..SLOT_LEN - 8]);
+        Meta::version(slot).filter(|version| sound && *version != FORMAT_VERSION)
+    }
+
     /// The version that a slot claims, if it claims to be one.
     fn version(slot: &[u8]) -> Option<u32> {
         let mut cursor = Cursor::new(slot);
@@ -117,6 +124,17 @@ pub async fn read<E: Env>(env: &E, directory: &Path) -> Result<Option<Meta>, Ope
         read_verified(&file, 0, SLOT_LEN, decode).await,
         read_verified(&file, SLOT as u64, SLOT_LEN, decode).await,
     ];
+    let other = |slot: BytesMut| Meta::other_version(&slot);
+    for place in [0, SLOT as u64] {
+        // An older slot that is still ours says nothing of what a newer program has made of the rest.
+        if let Ok(Some(found)) = read_verified(&file, place, SLOT_LEN, other).await {
+            return Err(OpenError::OtherVersion {
+                path: directory.into(),
+                found,
+                supported: FORMAT_VERSION,
+            });
+        }
+    }
     let newest = slots
         .iter()
         .filter_map(|slot| slot.as_ref().ok()?.as_ref())

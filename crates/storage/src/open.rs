@@ -164,8 +164,17 @@ async fn secure_name<E: Env>(env: &E, directory: &Path) -> Result<(), OpenError>
         Some(parent) => parent,
         None => return Ok(()),
     };
-    env.open_directory(parent).await?.sync().await?;
-    Ok(())
+    match env.open_directory(parent).await {
+        Ok(parent) => Ok(parent.sync().await?),
+        // Somebody gave this program a directory in a place that it may not look at. Its own sync has to do.
+        Err(error) if error.kind == DiskErrorKind::PermissionDenied => {
+            tracing::warn!(
+                "{error}; the name of the data directory is synced with the directory alone"
+            );
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What an interrupted first start left holds nothing. If the journal holds something, it is not the first start that was interrupted:

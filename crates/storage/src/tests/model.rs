@@ -313,6 +313,8 @@ pub async fn check(node: &Node, model: &Shared) {
             (Some(log), Some(_)) => check_log(model, &log, number).await,
             (None, Some((true, false))) => panic!("partition {number} is gone"),
             (Some(_), None) => panic!("partition {number} came back"),
+            // What was being made when the disk failed may be found by the next start.
+            (None, _) if matches!(node.logs(number).health(), Health::Failed(_)) => {}
             (None, _) => {
                 model.borrow_mut().lives.remove(&number);
             }
