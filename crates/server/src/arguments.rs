@@ -267,6 +267,8 @@ pub enum LogCommand {
 pub enum BenchCommand {
     /// Sends records for a while.
     Produce(BenchProduceOptions),
+    /// Durable produce against bare writes and syncs on the same disk, in turns: the figure is their ratio.
+    Durable(BenchDurableOptions),
     /// Reads a topic from its start to its end.
     Fetch {
         topic: String,
@@ -312,6 +314,44 @@ pub struct BenchProduceOptions {
     #[arg(long, value_name = "CODEC", default_value = "none")]
     pub compression: CodecChoice,
     /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub brokers: Brokers,
+}
+
+/// What is measured, and how often.
+#[derive(Clone, Debug, Args)]
+pub struct BenchDurableOptions {
+    /// A directory on the disk that the broker's data is on; the probe writes up to some GiB there and removes them.
+    #[arg(long, value_name = "DIR")]
+    pub probe_dir: PathBuf,
+    /// Partitions of the topic that is made for the run.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..))]
+    pub partitions: i32,
+    /// Connections, each with 5 requests on their way.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub producers: u32,
+    /// Bytes of each record's value.
+    #[arg(long, value_name = "SIZE", default_value = "1024", value_parser = size)]
+    pub record_size: Size,
+    /// Bytes of each batch; one batch makes a request.
+    #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = size)]
+    pub batch_size: Size,
+    /// How long each side of a pair runs.
+    #[arg(long, value_name = "S", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub seconds: u64,
+    /// Pairs that count.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub pairs: u32,
+    /// A pair during which other programs took more than this share of all cores is dropped and done again, up
+    /// to twice as often as pairs are wanted.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub foreign_cpu_max: u8,
+    /// The broker's process, if it runs on this machine: what it takes is not another program's.
+    #[arg(long, value_name = "PID")]
+    pub broker_pid: Option<u32>,
+    /// A JSON object for each pair, and one of all.
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]

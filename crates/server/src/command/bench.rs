@@ -3,6 +3,7 @@
 //! With `--rate` the load is open: each record has a moment at which it is due, whatever the broker does, and its latency counts from
 //! there. Without, producers send as fast as their memory lets them, and latency counts from `send`.
 
+mod durable;
 mod histogram;
 
 use super::{offsets_of, partitions_of, with_client};
@@ -38,6 +39,12 @@ pub fn run(command: BenchCommand) -> Result<(), Failure> {
                 produce(os, client, &options).await
             })
         }
+        BenchCommand::Durable(options) => {
+            let brokers = options.brokers.clone();
+            with_client(&brokers, async |os, client| {
+                durable::run(os, client, &options).await
+            })
+        }
         BenchCommand::Fetch {
             topic,
             json,
@@ -62,7 +69,7 @@ async fn produce(
     client: &Client<Os>,
     options: &BenchProduceOptions,
 ) -> Result<(), Failure> {
-    make_topic(client, options).await?;
+    make_topic(client, &options.topic, options.partitions).await?;
     let mut value = vec![
         0;
         usize::try_from(options.record_size.0)
@@ -94,10 +101,10 @@ async fn produce(
     report_produce(os, options, &found.into_inner(), took).await
 }
 
-async fn make_topic(client: &Client<Os>, options: &BenchProduceOptions) -> Result<(), Failure> {
+async fn make_topic(client: &Client<Os>, topic: &str, partitions: i32) -> Result<(), Failure> {
     let topic = NewTopic {
-        name: options.topic.clone(),
-        partitions: Some(options.partitions),
+        name: topic.to_owned(),
+        partitions: Some(partitions),
         ..NewTopic::default()
     };
     match Admin::new(client).create_topic(&topic, false).await {
