@@ -63,6 +63,10 @@ impl Chaos {
         let world = self.0.world.clone();
         loop {
             (self.0.starter)(&world, node);
+            // Caches are cold and everybody wants something: what has to be read takes its time.
+            if self.0.raging.get() && self.strikes(node, FaultKind::DiskSlow) {
+                self.slow_down(node);
+            }
             if self.0.raging.get() && self.strikes(node, FaultKind::NodeKillInRecovery) {
                 let trap = Trap::DiskOperations(1 + self.draw(30));
                 world.set_trap(node, trap, self.draw_death());
@@ -122,6 +126,9 @@ impl Chaos {
             self.met(FaultKind::NodePowerCut);
             self.strike_down(node, Death::PowerCut);
         }
+        if self.strikes(node, FaultKind::DiskSlow) {
+            self.slow_down(node);
+        }
         if self.strikes(node, FaultKind::NodePause) {
             self.met(FaultKind::NodePause);
             let pause = self.log_uniform(10 * MILLISECOND, 600_000 * MILLISECOND);
@@ -142,6 +149,14 @@ impl Chaos {
         if self.strikes(node, FaultKind::NetCut) {
             self.cut(node);
         }
+    }
+
+    /// For a while.
+    fn slow_down(&self, node: NodeId) {
+        let factor = self.log_uniform(10, 10_000);
+        let while_nanos = self.log_uniform(10 * MILLISECOND, 5_000 * MILLISECOND);
+        self.0.world.disk(node).set_slow(factor);
+        self.later(while_nanos, move |world| world.disk(node).set_slow(1));
     }
 
     /// At once, or at some await or disk operation soon.

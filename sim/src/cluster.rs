@@ -35,6 +35,8 @@ const FAILED_LINGER: Duration = Duration::from_millis(300);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
     Serve,
+    /// Stop cleanly, and serve again.
+    Restart,
     /// Stop cleanly; after that see [`Order::Verify`].
     Stop,
     /// Verify the stopped directory as `taffrail log verify` does, then serve again.
@@ -115,7 +117,7 @@ impl Broker {
         self.world.start(self.node, move |env| async move {
             match broker.order.get() {
                 Order::Verify => broker.verify(&env).await,
-                Order::Serve | Order::Stop => broker.serve(env, stage).await,
+                Order::Serve | Order::Restart | Order::Stop => broker.serve(env, stage).await,
             }
         });
     }
@@ -138,16 +140,20 @@ impl Broker {
             node: self.node.number(),
             incarnation,
             clean,
+            believes_clean: node.identity().clean && !node.identity().fresh,
         });
         let mut looks = 0_u32;
         loop {
             env.sleep(LOOK).await;
-            if self.order.get() == Order::Stop {
+            if self.order.get() != Order::Serve {
                 let stopped = node.shutdown().await;
                 self.serving.set(false);
                 self.stopped_cleanly.set(stopped.is_ok());
                 *self.stop_error.borrow_mut() = stopped.err().map(|error| error.to_string());
-                self.order.set(Order::Verify);
+                self.order.set(match self.order.get() {
+                    Order::Stop => Order::Verify,
+                    _ => Order::Serve,
+                });
                 return;
             }
             if matches!(node.health(), Health::Failed(_)) {
@@ -185,7 +191,7 @@ impl Broker {
                 bounds,
             });
         }
-        let used = u64::try_from(self.world.memory(self.node)).unwrap_or(0);
+        let used = u64::try_from(self.world.take_memory_peak(self.node)).unwrap_or(0);
         stage.tell(Event::Memory {
             node: number,
             used,
@@ -258,6 +264,21 @@ impl Broker {
         self.world.power_cut(&[self.node]);
     }
 
+    /// From time to time until `over`, has a serving process stopped cleanly; another is started.
+    pub async fn restart_at_times(self: Rc<Self>, over: impl Fn() -> bool) {
+        let decisions = self.world.decisions();
+        let stream = decisions.stream("broker/restarts");
+        // Half of all brokers are never stopped.
+        let often = decisions.below(stream, 2) == 0;
+        while often && !over() {
+            let pause = decisions.between(stream, 300, 5_000);
+            self.world.sleep(Duration::from_millis(pause)).await;
+            if !over() && self.is_serving() && self.order.get() == Order::Serve {
+                self.order.set(Order::Restart);
+            }
+        }
+    }
+
     /// Stops cleanly, verifies the directory, and starts again. What was wrong, if anything was.
     pub async fn stop_and_verify(&self, patience: Duration) -> Result<(), String> {
         self.verified.take();
@@ -275,13 +296,13 @@ impl Broker {
     }
 }
 
-/// Compares what the node serves of groups with a replay of their log.
+/// Compares what the node serves of metadata and groups with a replay of their logs.
 fn audit(env: &SimEnv, world: &World, stage: &Rc<Stage>, node: &Node<SimEnv>) {
     let (world, stage, node) = (world.clone(), stage.clone(), node.clone());
     env.spawn(async move {
-        match node.audit_groups().await {
-            Ok(()) => stage.count("group-audits"),
-            Err(difference) => world.fail("OFFSET-REPLAY-EQ", difference),
+        match node.audit().await {
+            Ok(()) => stage.count("audits"),
+            Err(difference) => world.fail(difference.invariant, difference.what),
         }
     });
 }
@@ -318,6 +339,10 @@ fn draw_config(world: &World, node: NodeId, partitions: i32) -> NodeConfig {
     set("log.message.timestamp.after.max.ms", i64::MAX.to_string());
     set("log.retention.ms", "-1".to_owned());
     set(
+        "compression.type",
+        ["producer", "producer", "lz4", "uncompressed"][pick(4)].to_owned(),
+    );
+    set(
         "group.initial.rebalance.delay.ms",
         [0, 100, 1000][pick(3)].to_string(),
     );
@@ -330,6 +355,8 @@ fn draw_config(world: &World, node: NodeId, partitions: i32) -> NodeConfig {
     config.settings = settings;
     config.memory_bytes = BUDGET_BYTES;
     config.shards = 1 + pick(4);
+    config.metadata_snapshot_interval = [2, 10, 1024][pick(3)];
+    config.group_snapshot_bytes_min = [200, 5_000, 4 << 20][pick(3)];
     config.storage.journal_file_bytes = [256 << 10, 512 << 10, 2 << 20][pick(3)];
     config.storage.group_bytes_max = [8 << 10, 32 << 10][pick(2)];
     config.storage.flush_bytes = [1000, 20_000, 1 << 20][pick(3)];

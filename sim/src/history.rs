@@ -5,7 +5,7 @@
 //! had no effect) or `Unknown` (nobody knows); one that never ends is unknown too. Every record that a workload
 //! writes is unique in the run and names itself, so that whoever reads it can be asked where it came from.
 
-use taffrail_record::{Offset, TopicPartition};
+use taffrail_record::{LeaderEpoch, Offset, TopicPartition};
 
 /// An operation of a client, numbered in the order of their beginnings.
 pub type OperationId = u64;
@@ -24,6 +24,17 @@ pub struct Written {
 impl Written {
     /// The id of bytes that no workload wrote.
     pub const FOREIGN: u64 = u64::MAX;
+}
+
+/// Who somebody is in a group, as it believes itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    pub client: ClientId,
+    /// Given by the coordinator, never twice.
+    pub member_id: String,
+    /// A name of its own choice, which only one process may use at a time.
+    pub instance: Option<String>,
+    pub generation: i32,
 }
 
 /// The offsets that a node exposes of one partition.
@@ -60,6 +71,13 @@ pub enum Event {
         operation: OperationId,
     },
 
+    /// An idempotent producer's earliest open record was refused, although everything before it was acknowledged.
+    SequenceRefused {
+        operation: OperationId,
+        partition: TopicPartition,
+        why: &'static str,
+    },
+
     /// A consumer asked for records from `position`.
     PollStarted {
         operation: OperationId,
@@ -93,13 +111,21 @@ pub enum Event {
         end: Offset,
     },
 
-    /// A group's offset is committed. `generation` is -1 for a commit without membership.
+    /// Somebody who had seen a leader epoch reach `seen` was told what epoch it is in truth, and where that ends.
+    EpochEnd {
+        partition: TopicPartition,
+        epoch: LeaderEpoch,
+        seen: Offset,
+        told: (LeaderEpoch, Offset),
+    },
+
+    /// A group's offset is committed, by a member or by somebody who is none.
     CommitStarted {
         operation: OperationId,
         group: u32,
         partition: TopicPartition,
         offset: Offset,
-        generation: i32,
+        by: Option<Membership>,
     },
     CommitAcked {
         operation: OperationId,
@@ -121,8 +147,7 @@ pub enum Event {
     /// A member took over partitions, at this generation of its group.
     Assigned {
         group: u32,
-        member: ClientId,
-        generation: i32,
+        by: Membership,
         partitions: Vec<TopicPartition>,
     },
     /// A member gave up all that it owned, or died.
@@ -148,11 +173,12 @@ pub enum Event {
         partition: TopicPartition,
         bounds: Bounds,
     },
-    /// A node has recovered and serves; whether it was stopped cleanly before.
+    /// A node has recovered and serves; whether it was stopped cleanly before, and whether it believes so.
     NodeUp {
         node: u32,
         incarnation: u32,
         clean: bool,
+        believes_clean: bool,
     },
     /// A node is dead: killed, cut from power or stopped.
     NodeDown {

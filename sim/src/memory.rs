@@ -17,6 +17,7 @@ pub const WORLD: u32 = 0;
 thread_local! {
     static OWNER: Cell<u32> = const { Cell::new(WORLD) };
     static HELD: [Cell<i64>; OWNERS_MAX] = const { [const { Cell::new(0) }; OWNERS_MAX] };
+    static PEAK: [Cell<i64>; OWNERS_MAX] = const { [const { Cell::new(0) }; OWNERS_MAX] };
 }
 
 /// Charges allocations to an owner until dropped.
@@ -42,11 +43,22 @@ pub fn held(owner: u32) -> i64 {
     HELD.with(|held| held[(owner as usize).min(OWNERS_MAX - 1)].get())
 }
 
+/// The most bytes that `owner` held at any instant since this was last asked.
+pub fn take_peak(owner: u32) -> i64 {
+    let now = held(owner);
+    PEAK.with(|peak| peak[(owner as usize).min(OWNERS_MAX - 1)].replace(now))
+        .max(now)
+}
+
 fn add(owner: u32, bytes: i64) {
+    let owner = (owner as usize).min(OWNERS_MAX - 1);
     // Fails only while the thread is going away, when nobody reads the counters any more.
     let _ = HELD.try_with(|held| {
-        let counter = &held[(owner as usize).min(OWNERS_MAX - 1)];
-        counter.set(counter.get().wrapping_add(bytes));
+        let now = held[owner].get().wrapping_add(bytes);
+        held[owner].set(now);
+        if bytes > 0 {
+            let _ = PEAK.try_with(|peak| peak[owner].set(peak[owner].get().max(now)));
+        }
     });
 }
 

@@ -7,6 +7,7 @@ use crate::node::NodeId;
 use crate::trace::{Checkpoint, Event, Recording, RunName, Trace};
 use crate::world::World;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
@@ -152,6 +153,7 @@ impl Simulation {
             name,
             polls,
             operations: world.operations.get(),
+            tally: world.tally.take(),
             simulated,
             events,
             faults,
@@ -177,6 +179,8 @@ pub struct Outcome<T> {
     pub polls: u64,
     /// What the workload counted.
     pub operations: u64,
+    /// How often what the workload wanted counted happened.
+    pub tally: BTreeMap<&'static str, u64>,
     pub simulated: Duration,
     pub faults: Vec<FaultCount>,
     pub checkpoints: Vec<Checkpoint>,

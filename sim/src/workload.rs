@@ -6,17 +6,21 @@
 
 pub mod commits;
 pub mod group;
+mod peer;
+pub mod pipeliner;
 pub mod producer;
 pub mod read_back;
 pub mod reader;
+pub mod scanner;
+pub mod stranger;
 pub mod value;
+pub mod zombie;
 
 use crate::checker::Court;
 use crate::decision::Stream;
-use crate::history::{Event, OperationId};
+use crate::history::{Event, Membership, OperationId};
 use crate::world::World;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use taffrail_client::TopicPartitionName;
 use taffrail_record::{TopicId, TopicPartition};
@@ -32,8 +36,8 @@ pub enum Phase {
     Quiet,
 }
 
-/// How often something was done, by name.
-pub type Tally = BTreeMap<&'static str, u64>;
+/// The wall clock of records, which does not follow any node's: 2023-11-14.
+const EPOCH_MS: i64 = 1_700_000_000_000;
 
 /// A topic of the workload.
 #[derive(Clone, Debug)]
@@ -55,7 +59,8 @@ pub struct Stage {
     pub busy: Cell<u32>,
     /// Records given to producers whose fate is not known yet.
     pub unsettled: Cell<u64>,
-    pub tally: RefCell<Tally>,
+    /// Every membership of the members' group that any of them ever had.
+    pub memberships: RefCell<Vec<Membership>>,
     court: RefCell<Court>,
     operations: Cell<OperationId>,
     records: Cell<u64>,
@@ -70,7 +75,7 @@ impl Stage {
             phase: Cell::new(Phase::Work),
             busy: Cell::new(0),
             unsettled: Cell::new(0),
-            tally: RefCell::default(),
+            memberships: RefCell::default(),
             court: RefCell::default(),
             operations: Cell::new(0),
             records: Cell::new(0),
@@ -108,8 +113,13 @@ impl Stage {
         number
     }
 
+    /// The time of a record that is made now.
+    pub fn record_time(&self) -> i64 {
+        EPOCH_MS + self.world.elapsed().as_millis() as i64
+    }
+
     pub fn count(&self, what: &'static str) {
-        *self.tally.borrow_mut().entry(what).or_default() += 1;
+        self.world.count(what);
     }
 
     /// A partition, as judges name it. The workload never gives a name to a second topic, so names serve as identities.

@@ -17,6 +17,7 @@ use crate::scheduler::{Owner, SchedulePolicy, Scheduler, TaskFuture};
 use crate::timeline::{Event, Timeline, TimerKey};
 use crate::trace::{EventKind, Recording, Trace};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::ops::Deref;
 use std::pin::Pin;
@@ -46,6 +47,7 @@ pub struct Inner {
     pub(crate) schedule: Stream,
     pub(crate) polls: Cell<u64>,
     pub(crate) operations: Cell<u64>,
+    pub(crate) tally: RefCell<BTreeMap<&'static str, u64>>,
     nodes: RefCell<Vec<Rc<Node>>>,
     current: RefCell<Option<Rc<Life>>>,
     doomed: RefCell<Vec<(Rc<Life>, Death)>>,
@@ -86,6 +88,7 @@ impl World {
             schedule,
             polls: Cell::new(0),
             operations: Cell::new(0),
+            tally: RefCell::default(),
             nodes: RefCell::new(Vec::new()),
             current: RefCell::new(None),
             doomed: RefCell::new(Vec::new()),
@@ -305,6 +308,11 @@ impl World {
         crate::memory::held(node.number())
     }
 
+    /// The most bytes that the node's processes held at any instant since this was last asked.
+    pub fn take_memory_peak(&self, node: NodeId) -> i64 {
+        crate::memory::take_peak(node.number())
+    }
+
     // ---- clocks ----
 
     /// Steps the node's wall clock.
@@ -361,6 +369,11 @@ impl World {
     /// One more operation of the workload was acknowledged.
     pub fn count_operation(&self) {
         self.operations.set(self.operations.get() + 1);
+    }
+
+    /// Something that the workload wants counted happened once more.
+    pub fn count(&self, what: &'static str) {
+        *self.tally.borrow_mut().entry(what).or_default() += 1;
     }
 
     /// The number of events so far.

@@ -25,6 +25,7 @@ use taffrail_replication::{Machine, Term, encoding};
 use taffrail_storage::{AppendError, LogConfig, ReadError, StorageError};
 
 use crate::metadata::{Command, Done, Duty, METADATA_TOPIC_ID, Metadata, Reply};
+use crate::node::{Difference, NodeConfig};
 use crate::router::Router;
 use crate::settings::Settings;
 
@@ -39,8 +40,8 @@ const QUEUE_MAX: usize = 1024;
 const COMMANDS_PER_BATCH_MAX: usize = 256;
 /// A batch takes no more commands once it is this large.
 const BATCH_BYTES_MAX: usize = 512 << 10;
-/// How many commands lie between two snapshots.
-const SNAPSHOT_INTERVAL: u64 = 1024;
+/// How many commands lie between two snapshots, unless configured otherwise.
+pub(crate) const SNAPSHOT_INTERVAL: u64 = 1024;
 
 /// Why a command has no answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,6 +90,7 @@ pub(crate) struct Controller<E: Env> {
     router: Rc<Router<E>>,
     settings: Rc<Settings>,
     sequencer: RefCell<Sequencer<Metadata, Caller>>,
+    snapshot_interval: u64,
     snapshot_at: Cell<u64>,
     queue: mpsc::Sender<(Command, Caller)>,
     /// Counts the commands that were applied, those read from the log at the start included.
@@ -115,7 +117,7 @@ impl<E: Env> Controller<E> {
     /// Restores the machine from its snapshot and its log, and starts to take commands.
     pub async fn restore(
         env: &E,
-        node_id: i32,
+        config: &NodeConfig,
         term: Term,
         router: Rc<Router<E>>,
         settings: Rc<Settings>,
@@ -133,9 +135,10 @@ impl<E: Env> Controller<E> {
         let (queue, commands) = mpsc::channel(QUEUE_MAX);
         let controller = Rc::new(Controller {
             env: env.clone(),
-            node_id,
+            node_id: config.node_id,
             router,
             settings,
+            snapshot_interval: config.metadata_snapshot_interval,
             snapshot_at: Cell::new(sequencer.position() - replayed),
             sequencer: RefCell::new(sequencer),
             queue,
@@ -424,9 +427,34 @@ impl<E: Env> Controller<E> {
         all
     }
 
+    /// STATE-EQUAL: reads the log again and compares.
+    pub async fn audit(&self) -> Result<(), Difference> {
+        covers_prefix(&self.router, METADATA_LOG).await?;
+        let (position, digest, term) = {
+            let sequencer = self.sequencer.borrow();
+            let digest = sequencer.machine().digest();
+            (sequencer.position(), digest, sequencer.term())
+        };
+        let differs = |what: String| Err(Difference::new("STATE-EQUAL", what));
+        match replay::replay(&self.router, term).await {
+            Ok((again, _)) if again.position() == position => match again.machine().digest() {
+                same if same == digest => Ok(()),
+                _ => differs(format!(
+                    "at {position} the log says other than the metadata"
+                )),
+            },
+            Ok((again, _)) if again.position() < position => differs(format!(
+                "the metadata's log ends at {}, and {position} was applied",
+                again.position()
+            )),
+            Err(RestoreFailure::Content(what)) => differs(what),
+            Ok(_) | Err(RestoreFailure::Storage(_) | RestoreFailure::Read(_)) => Ok(()),
+        }
+    }
+
     async fn snapshot_if_due(&self) {
         let position = self.sequencer.borrow().position();
-        if position >= self.snapshot_at.get() + SNAPSHOT_INTERVAL {
+        if position >= self.snapshot_at.get() + self.snapshot_interval {
             self.snapshot().await;
         }
     }
@@ -448,5 +476,29 @@ impl<E: Env> Controller<E> {
             Ok(_) => self.snapshot_at.set(position),
             Err(error) => tracing::warn!("snapshot of the metadata not kept: {error}"),
         }
+    }
+}
+
+/// SNAPSHOT-COVERS-PREFIX: a log that does not begin at its beginning has a snapshot of what is gone. Fine as well if it cannot be
+/// told now.
+pub(crate) async fn covers_prefix<E: Env>(
+    router: &Router<E>,
+    log: TopicPartition,
+) -> Result<(), Difference> {
+    // The start first: it moves only behind a snapshot that was kept before.
+    let Some(ends) = router.ends_of(log).await else {
+        return Ok(());
+    };
+    let start = ends.log_start_offset;
+    match router.load_state(log).await {
+        Ok(saved) => {
+            let end = saved.map_or(0, |(end, _)| end);
+            if end >= start {
+                return Ok(());
+            }
+            let what = format!("{log} begins at {start}, and its snapshot ends at {end}");
+            Err(Difference::new("SNAPSHOT-COVERS-PREFIX", what))
+        }
+        Err(_) => Ok(()),
     }
 }

@@ -73,7 +73,12 @@ pub struct GroupConfig {
     pub group_bytes_max: usize,
     /// The most that all groups and offsets of a node may take in memory, in bytes, roughly.
     pub bytes_max: usize,
+    /// A snapshot is due when this much was logged since the last one, in bytes, or as much as the snapshot is large.
+    pub snapshot_bytes_min: usize,
 }
+
+/// See [`GroupConfig::snapshot_bytes_min`].
+pub(crate) const SNAPSHOT_BYTES_MIN: usize = 4 << 20;
 
 impl Default for GroupConfig {
     fn default() -> GroupConfig {
@@ -89,6 +94,7 @@ impl Default for GroupConfig {
             groups_max: 10_000,
             group_bytes_max: 1 << 20,
             bytes_max: 64 << 20,
+            snapshot_bytes_min: SNAPSHOT_BYTES_MIN,
         }
     }
 }

@@ -29,4 +29,6 @@ mod signal;
 
 pub use controller::{RestoreFailure, Unavailable};
 pub use metrics::{Metric, MetricKind, MetricsSnapshot};
-pub use node::{Inspection, MEMORY_BYTES_MIN, Node, NodeConfig, PartitionView, StartError, start};
+pub use node::{
+    Difference, Inspection, MEMORY_BYTES_MIN, Node, NodeConfig, PartitionView, StartError, start,
+};

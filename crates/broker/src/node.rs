@@ -13,6 +13,8 @@ use taffrail_storage::{Health, Identity, Options, StorageError};
 
 use crate::broker::Broker;
 use crate::config::StaticSettings;
+use crate::controller::SNAPSHOT_INTERVAL;
+use crate::group::SNAPSHOT_BYTES_MIN;
 use crate::signal::UnderWay;
 
 pub use error::StartError;
@@ -39,6 +41,10 @@ pub struct NodeConfig {
     pub settings: StaticSettings,
     /// Bounds of the storage. The producers' expiry is taken from `settings`.
     pub storage: Options,
+    /// So many metadata commands lie between two snapshots.
+    pub metadata_snapshot_interval: u64,
+    /// So much is logged of groups between two snapshots, in bytes, or as much as the snapshot is large.
+    pub group_snapshot_bytes_min: usize,
 }
 
 impl NodeConfig {
@@ -53,6 +59,8 @@ impl NodeConfig {
             shards: 1,
             settings: StaticSettings::default(),
             storage: Options::default(),
+            metadata_snapshot_interval: SNAPSHOT_INTERVAL,
+            group_snapshot_bytes_min: SNAPSHOT_BYTES_MIN,
         }
     }
 }
@@ -101,9 +109,24 @@ impl<E: Env> Node<E> {
         self.broker.router.shutdown().await
     }
 
-    /// Reads again what the log says of groups and their offsets, and compares it with what is served. The text says what
-    /// differs.
-    pub async fn audit_groups(&self) -> Result<(), String> {
+    /// Reads again what the logs say of the metadata, of groups and of their offsets, and compares it with what is served. Fine as well
+    /// if it cannot be told now.
+    pub async fn audit(&self) -> Result<(), Difference> {
+        self.broker.controller.audit().await?;
         self.broker.groups.audit().await
+    }
+}
+
+/// State that the log does not bear out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Which invariant that breaks.
+    pub invariant: &'static str,
+    pub what: String,
+}
+
+impl Difference {
+    pub(crate) fn new(invariant: &'static str, what: String) -> Difference {
+        Difference { invariant, what }
     }
 }

@@ -1,4 +1,5 @@
-//! IDEMPOTENT: what an idempotent producer sent to a partition is in the log at most once, in the order in which it was sent.
+//! IDEMPOTENT: what an idempotent producer sent to a partition is in the log at most once, in the order in which it was sent,
+//! and what it sends next is taken.
 
 use super::{Case, Checker, Violation};
 use crate::history::{ClientId, Event, Written};
@@ -60,6 +61,16 @@ impl Checker for Idempotent {
                 *count += 1;
                 Ok(())
             }
+            Event::SequenceRefused {
+                operation,
+                partition,
+                why,
+            } if !case.is_deleted(*partition) => Err(Violation::new(
+                "IDEMPOTENT",
+                format!(
+                    "operation {operation}, a producer's next to {partition:?}, was refused: {why}"
+                ),
+            )),
             Event::ReadBack {
                 partition, records, ..
             } => self.on_log(*partition, records),

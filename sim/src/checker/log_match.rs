@@ -9,6 +9,38 @@ use taffrail_record::{Offset, TopicPartition};
 #[derive(Default)]
 pub struct LogMatch {
     before: BTreeMap<TopicPartition, (u32, BTreeMap<Offset, Written>)>,
+    damaged: bool,
+}
+
+impl LogMatch {
+    fn on_read_back(
+        &mut self,
+        round: u32,
+        partition: TopicPartition,
+        start: Offset,
+        records: &[(Offset, Written)],
+    ) -> Result<(), Violation> {
+        let differs = |witness: String| Err(Violation::new("LOG-MATCH", witness));
+        let now: BTreeMap<Offset, Written> = records.iter().copied().collect();
+        if now.len() != records.len() {
+            return differs(format!(
+                "{partition:?} returned an offset twice in round {round}"
+            ));
+        }
+        if let Some((earlier, before)) = self.before.get(&partition) {
+            for (offset, record) in before.range(start..) {
+                if now.get(offset) != Some(record) {
+                    return differs(format!(
+                        "{partition:?} offset {offset} held record {} in round {earlier} and {:?} in round {round}",
+                        record.id,
+                        now.get(offset).map(|record| record.id)
+                    ));
+                }
+            }
+        }
+        self.before.insert(partition, (round, now));
+        Ok(())
+    }
 }
 
 impl Checker for LogMatch {
@@ -17,36 +49,25 @@ impl Checker for LogMatch {
     }
 
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
-        let Event::ReadBack {
-            round,
-            partition,
-            start,
-            records,
-            ..
-        } = case.event
-        else {
-            return Ok(());
-        };
-        let now: BTreeMap<Offset, Written> = records.iter().copied().collect();
-        if now.len() != records.len() {
-            return Err(Violation::new(
-                "LOG-MATCH",
-                format!("{partition:?} returned an offset twice in round {round}"),
-            ));
-        }
-        if let Some((earlier, before)) = self.before.get(partition) {
-            for (offset, record) in before.range(start..) {
-                if now.get(offset) != Some(record) {
+        match case.event {
+            Event::ReadBack {
+                round,
+                partition,
+                start,
+                records,
+                ..
+            } => return self.on_read_back(*round, *partition, *start, records),
+            Event::ReadBackRefused { round, partition } if !self.damaged => {
+                if let Some((earlier, _)) = self.before.get(partition) {
                     let witness = format!(
-                        "{partition:?} offset {offset} held record {} in round {earlier} and {:?} in round {round}",
-                        record.id,
-                        now.get(offset).map(|record| record.id)
+                        "{partition:?} was read in round {earlier} and cannot be read in round {round}"
                     );
                     return Err(Violation::new("LOG-MATCH", witness));
                 }
             }
+            Event::DamageAllowed { .. } => self.damaged = true,
+            _ => {}
         }
-        self.before.insert(*partition, (*round, now));
         Ok(())
     }
 }

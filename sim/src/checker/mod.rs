@@ -8,6 +8,7 @@ mod acked_durable;
 mod acked_offset;
 mod budget_zero;
 mod docket;
+mod epoch_cache_exact;
 mod group_offsets;
 mod idempotent;
 mod linear_read;
@@ -20,9 +21,11 @@ mod offset_range_truth;
 mod offset_unique;
 mod one_owner;
 mod read_committed_prefix;
+mod recovery_ran;
 mod replay_equal;
 #[cfg(test)]
 mod tests;
+mod zombie_fenced;
 
 use crate::history::Event;
 pub use docket::{Case, Polled, Sent};
@@ -64,14 +67,17 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(acked_offset::AckedOffset::default()),
         Box::new(idempotent::Idempotent::default()),
         Box::new(offset_unique::OffsetUnique::default()),
+        Box::new(log_match::LogMatch::default()),
         Box::new(acked_durable::AckedDurable::default()),
         Box::new(read_committed_prefix::ReadCommittedPrefix),
         Box::new(offset_order::OffsetOrder::default()),
         Box::new(linear_read::LinearRead::default()),
         Box::new(offset_range_truth::OffsetRangeTruth::default()),
-        Box::new(log_match::LogMatch::default()),
+        Box::new(epoch_cache_exact::EpochCacheExact),
         Box::new(group_offsets::GroupOffsets::default()),
         Box::new(one_owner::OneOwner::default()),
+        Box::new(zombie_fenced::ZombieFenced::default()),
+        Box::new(recovery_ran::RecoveryRan),
         Box::new(replay_equal::ReplayEqual),
         Box::new(mem_ceiling::MemCeiling),
         Box::new(budget_zero::BudgetZero),
@@ -82,6 +88,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
 /// cluster goes on.
 const JUDGED_BY_PROFILES: &[&str] = &[
     "CHECKPOINT-ATOMIC",
+    "SNAPSHOT-COVERS-PREFIX",
     "LIVE-PRODUCE",
     "LIVE-ACK",
     "LIVE-CONSUME",

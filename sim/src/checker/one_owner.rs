@@ -1,14 +1,78 @@
-//! ONE-OWNER: within one generation of a group, a partition has at most one owner; generations do not go back.
+//! ONE-OWNER: within one generation of a group, a partition has at most one owner, but for a process that takes the place of another by its
+//! instance's name; and a process that was replaced so is out for good.
 
 use super::{Case, Checker, Violation};
-use crate::history::{ClientId, Event};
+use crate::history::{ClientId, Event, Membership, OperationId};
 use std::collections::BTreeMap;
 use taffrail_record::TopicPartition;
 
-/// Remembers who was given what in the newest generation seen of each group.
+/// One process under one member id.
+type Identity = (ClientId, String);
+
+/// A commit that was taken, by the instants (counts of events) between which that happened.
+struct Taken {
+    identity: Identity,
+    started: u64,
+    acked: u64,
+}
+
+/// Remembers who was given what in the newest generation of each group, and who of those with one instance's name was listened to
+/// when.
 #[derive(Default)]
 pub struct OneOwner {
-    owners: BTreeMap<(u32, TopicPartition), (i32, ClientId)>,
+    clock: u64,
+    owners: BTreeMap<(u32, TopicPartition), Membership>,
+    open: BTreeMap<OperationId, (u32, String, Identity, u64)>,
+    taken: BTreeMap<(u32, String), Vec<Taken>>,
+}
+
+impl OneOwner {
+    fn on_assigned(
+        &mut self,
+        group: u32,
+        by: &Membership,
+        partition: TopicPartition,
+    ) -> Result<(), Violation> {
+        let owner = self
+            .owners
+            .entry((group, partition))
+            .or_insert_with(|| by.clone());
+        let replaces = by.instance.is_some() && owner.instance == by.instance;
+        if owner.generation == by.generation && owner.client != by.client && !replaces {
+            let witness = format!(
+                "group {group} generation {}: {partition:?} belongs to member {} and to member {}",
+                by.generation, owner.client, by.client
+            );
+            return Err(Violation::new("ONE-OWNER", witness));
+        }
+        if by.generation >= owner.generation {
+            *owner = by.clone();
+        }
+        Ok(())
+    }
+
+    /// Somebody with an instance's name was listened to: nobody else was, between this time and an earlier one.
+    fn on_taken(&mut self, group: u32, instance: String, new: Taken) -> Result<(), Violation> {
+        let witness = format!("group {group}: two processes are instance {instance}: ");
+        let taken = self.taken.entry((group, instance)).or_default();
+        let own = taken.iter().filter(|old| old.identity == new.identity);
+        let first = own.map(|old| old.acked).min();
+        let between = |other: &&Taken| {
+            other.identity != new.identity
+                && first.is_some_and(|first| first < other.started)
+                && other.acked < new.started
+        };
+        if let Some(other) = taken.iter().find(between) {
+            let (client, member_id) = &other.identity;
+            let witness = format!(
+                "{witness}member {} was listened to as {}, then member {client} as {member_id}, and then the first again",
+                new.identity.0, new.identity.1
+            );
+            return Err(Violation::new("ONE-OWNER", witness));
+        }
+        taken.push(new);
+        Ok(())
+    }
 }
 
 impl Checker for OneOwner {
@@ -17,30 +81,43 @@ impl Checker for OneOwner {
     }
 
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
-        let Event::Assigned {
-            group,
-            member,
-            generation,
-            partitions,
-        } = case.event
-        else {
-            return Ok(());
-        };
-        for partition in partitions {
-            let owner = self
-                .owners
-                .entry((*group, *partition))
-                .or_insert((*generation, *member));
-            if owner.0 == *generation && owner.1 != *member {
-                let witness = format!(
-                    "group {group} generation {generation}: {partition:?} belongs to member {} and to member {member}",
-                    owner.1
-                );
-                return Err(Violation::new("ONE-OWNER", witness));
+        self.clock += 1;
+        match case.event {
+            Event::Assigned {
+                group,
+                by,
+                partitions,
+            } => {
+                let mut partitions = partitions.iter();
+                return partitions
+                    .try_for_each(|partition| self.on_assigned(*group, by, *partition));
             }
-            if *generation > owner.0 {
-                *owner = (*generation, *member);
+            Event::CommitStarted {
+                operation,
+                group,
+                by: Some(by),
+                ..
+            } => {
+                if let Some(instance) = &by.instance {
+                    let identity = (by.client, by.member_id.clone());
+                    let open = (*group, instance.clone(), identity, self.clock);
+                    self.open.insert(*operation, open);
+                }
             }
+            Event::CommitFailed { operation } => {
+                self.open.remove(operation);
+            }
+            Event::CommitAcked { operation } => {
+                if let Some((group, instance, identity, started)) = self.open.remove(operation) {
+                    let taken = Taken {
+                        identity,
+                        started,
+                        acked: self.clock,
+                    };
+                    return self.on_taken(group, instance, taken);
+                }
+            }
+            _ => {}
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Every judge on hand-made histories: silent on a good one, and the one that speaks on each bad one.
 
 use super::Court;
-use crate::history::{Bounds, Event, Written};
+use crate::history::{Bounds, Event, Membership, Written};
 use taffrail_record::{Offset, TopicId, TopicPartition};
 
 fn partition(number: i32) -> TopicPartition {
@@ -252,6 +252,18 @@ fn sends_of_one_producer_in_the_wrong_order_are_not_idempotent() {
 }
 
 #[test]
+fn a_broker_that_refuses_the_next_sequence_has_lost_count() {
+    let refused = Event::SequenceRefused {
+        operation: 3,
+        partition: partition(0),
+        why: "OUT_OF_ORDER_SEQUENCE_NUMBER",
+    };
+    let mut events = written_twice();
+    events.extend([send(3, 12), refused]);
+    assert_eq!(verdict(events), Some("IDEMPOTENT"));
+}
+
+#[test]
 fn a_hole_in_what_a_poll_returns_is_seen() {
     let mut events = written_twice();
     events.extend([send(3, 12), acked(3, 2)]);
@@ -316,6 +328,17 @@ fn out_of_range_inside_the_log_is_a_lie() {
 }
 
 #[test]
+fn a_log_that_cannot_be_read_after_a_restart_does_not_match_itself() {
+    let mut events = written_twice();
+    events.push(read_back(0, 0, 2, &[(0, record(10)), (1, record(11))]));
+    events.push(Event::ReadBackRefused {
+        round: 1,
+        partition: partition(0),
+    });
+    assert_eq!(verdict(events), Some("LOG-MATCH"));
+}
+
+#[test]
 fn a_log_that_reads_differently_after_a_restart_does_not_match_itself() {
     let unknown = [send(1, 10), Event::SendUnknown { operation: 1 }];
     let mut events: Vec<Event> = unknown.into();
@@ -327,13 +350,27 @@ fn a_log_that_reads_differently_after_a_restart_does_not_match_itself() {
     ));
 }
 
+#[test]
+fn an_epoch_does_not_end_before_its_last_record() {
+    let told = |told| Event::EpochEnd {
+        partition: partition(0),
+        epoch: 3,
+        seen: 10,
+        told,
+    };
+    assert_eq!(verdict([told((3, 10)), told((3, 12))]), None);
+    for wrong in [(3, 9), (2, 10), (-1, -1)] {
+        assert_eq!(verdict([told(wrong)]), Some("EPOCH-CACHE-EXACT"));
+    }
+}
+
 fn commit(operation: u64, offset: Offset) -> Event {
     Event::CommitStarted {
         operation,
         group: 1,
         partition: partition(0),
         offset,
-        generation: -1,
+        by: None,
     }
 }
 
@@ -371,16 +408,68 @@ fn an_acknowledged_commit_is_never_forgotten() {
     assert_eq!(verdict(events), Some("OFFSET-NO-LOSS"));
 }
 
+fn member(client: u32, generation: i32, instance: Option<&str>) -> Membership {
+    Membership {
+        client,
+        member_id: format!("id-{client}"),
+        instance: instance.map(str::to_owned),
+        generation,
+    }
+}
+
+fn assigned(by: Membership) -> Event {
+    Event::Assigned {
+        group: 1,
+        by,
+        partitions: vec![partition(0)],
+    }
+}
+
+/// A commit of a member that was taken.
+fn commit_of(operation: u64, by: Membership) -> [Event; 2] {
+    let started = Event::CommitStarted {
+        operation,
+        group: 1,
+        partition: partition(0),
+        offset: 5,
+        by: Some(by),
+    };
+    [started, Event::CommitAcked { operation }]
+}
+
 #[test]
 fn two_owners_in_one_generation_are_one_too_many() {
-    let assigned = |member, generation| Event::Assigned {
-        group: 1,
-        member,
-        generation,
-        partitions: vec![partition(0)],
-    };
-    assert_eq!(verdict([assigned(1, 1), assigned(2, 2)]), None);
-    assert_eq!(verdict([assigned(1, 1), assigned(2, 1)]), Some("ONE-OWNER"));
+    let one = |client, generation| assigned(member(client, generation, None));
+    assert_eq!(verdict([one(1, 1), one(2, 2)]), None);
+    assert_eq!(verdict([one(1, 1), one(2, 1)]), Some("ONE-OWNER"));
+}
+
+#[test]
+fn a_process_that_takes_anothers_instance_takes_its_place_for_good() {
+    let twin = |client| member(client, 1, Some("twin"));
+    let mut events = vec![assigned(twin(1))];
+    events.extend(commit_of(1, twin(1)));
+    events.push(assigned(twin(2)));
+    events.extend(commit_of(2, twin(2)));
+    assert_eq!(verdict(events.clone()), None);
+    events.extend(commit_of(3, twin(1)));
+    assert_eq!(verdict(events), Some("ONE-OWNER"));
+}
+
+#[test]
+fn a_commit_of_an_older_generation_comes_too_late() {
+    let mut events = vec![assigned(member(1, 1, None))];
+    events.extend(commit_of(1, member(1, 1, None)));
+    events.push(assigned(member(1, 2, None)));
+    assert_eq!(verdict(events.clone()), None);
+    let refused = [
+        commit_of(2, member(1, 1, None))[0].clone(),
+        Event::CommitFailed { operation: 2 },
+    ];
+    events.extend(refused);
+    assert_eq!(verdict(events.clone()), None);
+    events.extend(commit_of(3, member(1, 1, None)));
+    assert_eq!(verdict(events), Some("ZOMBIE-FENCED"));
 }
 
 #[test]
@@ -393,6 +482,19 @@ fn state_that_its_replay_does_not_reproduce_is_seen() {
     };
     assert_eq!(verdict([digests(3)]), None);
     assert_eq!(verdict([digests(4)]), Some("OFFSET-REPLAY-EQ"));
+}
+
+#[test]
+fn a_node_that_takes_a_crash_for_a_clean_stop_is_seen() {
+    let up = |clean, believes_clean| Event::NodeUp {
+        node: 1,
+        incarnation: 2,
+        clean,
+        believes_clean,
+    };
+    assert_eq!(verdict([up(true, true), up(true, false)]), None);
+    assert_eq!(verdict([up(false, false)]), None);
+    assert_eq!(verdict([up(false, true)]), Some("RECOVERY-RAN"));
 }
 
 #[test]

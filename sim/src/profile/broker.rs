@@ -12,7 +12,10 @@ use crate::fault::FaultKind;
 use crate::history::Event;
 use crate::node::{NodeId, NodeOptions};
 use crate::run::{Limits, Outcome, Simulation};
-use crate::workload::{Phase, Stage, Topic, commits, group, producer, read_back, reader};
+use crate::workload::{
+    Phase, Stage, Topic, commits, group, pipeliner, producer, read_back, reader, scanner, stranger,
+    zombie,
+};
 use crate::world::World;
 use std::cell::Cell;
 use std::future::Future;
@@ -31,6 +34,10 @@ struct Size {
     readers: u64,
     committers: u64,
     members: u64,
+    pipeliners: u64,
+    strangers: u64,
+    zombies: u64,
+    scanners: u64,
 }
 
 /// A few faults that every build can afford.
@@ -57,7 +64,7 @@ const STORAGE_MENU: &[(FaultKind, u32)] = &[
     (FaultKind::DiskNoSpace, 5_000),
     (FaultKind::DiskShortRead, 200_000),
     (FaultKind::DiskStall, 200),
-    (FaultKind::DiskSlow, 2_000),
+    (FaultKind::DiskSlow, 30_000),
     (FaultKind::DiskTornSector, 500_000),
     (FaultKind::DiskLostSectors, 800_000),
     (FaultKind::DiskLostLength, 500_000),
@@ -91,6 +98,10 @@ pub(super) fn smoke(simulation: Simulation) -> Outcome<()> {
         readers: 1,
         committers: 1,
         members: 0,
+        pipeliners: 0,
+        strangers: 0,
+        zombies: 0,
+        scanners: 0,
     };
     run(simulation.with_menu(SMOKE_MENU), size)
 }
@@ -103,6 +114,10 @@ pub(super) fn storage(simulation: Simulation) -> Outcome<()> {
         readers: 2,
         committers: 1,
         members: 2,
+        pipeliners: 1,
+        strangers: 1,
+        zombies: 1,
+        scanners: 1,
     };
     run(simulation.with_menu(STORAGE_MENU), size)
 }
@@ -127,7 +142,11 @@ async fn live(world: World, size: Size) {
     let chaos = Chaos::begin(&world, &[broker.node], move |_, _| starter.start(&told));
     start_clients(&world, &stage, size);
 
+    let healed = Rc::new(Cell::new(false));
+    let over = healed.clone();
+    world.spawn_harness(broker.clone().restart_at_times(move || over.get()));
     chaos.rage(Duration::from_millis(chaos_ms)).await;
+    healed.set(true);
     chaos.heal();
     if progress(&world, &broker, &stage).await {
         account(&world, &broker, &stage).await;
@@ -168,6 +187,22 @@ fn start_clients(world: &World, stage: &Rc<Stage>, size: Size) {
     for number in 0..size.members {
         let (node, id, stage) = add("member", number);
         world.start(node, move |env| group::run(env, stage, id));
+    }
+    for number in 0..size.pipeliners {
+        let (node, id, stage) = add("pipeliner", number);
+        world.start(node, move |env| pipeliner::run(env, stage, id));
+    }
+    for number in 0..size.strangers {
+        let (node, id, stage) = add("stranger", number);
+        world.start(node, move |env| stranger::run(env, stage, id));
+    }
+    for number in 0..size.scanners {
+        let (node, id, stage) = add("scanner", number);
+        world.start(node, move |env| scanner::run(env, stage, id));
+    }
+    for number in 0..size.zombies {
+        let (node, id, stage) = add("zombie", number);
+        world.start(node, move |env| zombie::run(env, stage, id));
     }
 }
 

@@ -59,7 +59,7 @@ async fn commit(
         group: id,
         partition: identity,
         offset,
-        generation: -1,
+        by: None,
     });
     // A failed commit may have taken effect all the same: the client tries again by itself, so it stays open.
     if consumer

@@ -2,17 +2,21 @@
 
 use super::{Phase, Presence, Stage, value};
 use crate::env::SimEnv;
-use crate::history::{ClientId, Event};
+use crate::history::{ClientId, Event, Membership, OperationId};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 use taffrail_client::Rebalance;
 use taffrail_client::{
     AssignorKind, Client, ClientOptions, ConsumeError, Consumer, ConsumerOptions,
+    TopicPartitionName,
 };
 use taffrail_env::Clock;
 
 /// The group that all members share; groups of lone committers have the numbers of their clients.
-const GROUP: u32 = u32::MAX;
+pub(super) const GROUP: u32 = u32::MAX;
+/// What the broker calls it.
+pub(super) const GROUP_NAME: &str = "members";
 
 fn options(stage: &Stage, id: ClientId) -> ConsumerOptions {
     let decisions = stage.world.decisions();
@@ -25,8 +29,12 @@ fn options(stage: &Stage, id: ClientId) -> ConsumerOptions {
     ][shared as usize];
     let own = decisions.stream(&format!("member-{id}/habits"));
     ConsumerOptions {
-        group: Some("members".to_owned()),
-        group_instance_id: (decisions.below(own, 3) == 0).then(|| format!("member-{id}")),
+        group: Some(GROUP_NAME.to_owned()),
+        group_instance_id: match decisions.seed() / 3 % 3 {
+            // All claim to be the same, and fence each other.
+            0 => Some("twin".to_owned()),
+            _ => (decisions.below(own, 3) == 0).then(|| format!("member-{id}")),
+        },
         assignors: vec![assignor],
         session_timeout: Duration::from_secs(6),
         rebalance_timeout: Duration::from_secs(10),
@@ -48,7 +56,9 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
     let decisions = stage.world.decisions();
     let life = decisions.stream(&format!("member-{id}/life"));
     while stage.phase.get() == Phase::Work {
-        let consumer = Consumer::new(&client, options(&stage, id));
+        let options = options(&stage, id);
+        let instance = options.group_instance_id.clone();
+        let consumer = Consumer::new(&client, options);
         consumer.subscribe(
             &stage
                 .topics
@@ -57,7 +67,13 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
                 .collect::<Vec<String>>(),
         );
         let polls = 20 + decisions.below(life, 200);
-        take_part(&stage, &consumer, id, polls).await;
+        let member = Member {
+            stage: &stage,
+            consumer: &consumer,
+            id,
+            instance,
+        };
+        member.take_part(polls).await;
         stage.tell(Event::Revoked {
             group: GROUP,
             member: id,
@@ -70,46 +86,100 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
     }
 }
 
-async fn take_part(stage: &Rc<Stage>, consumer: &Consumer<SimEnv>, id: ClientId, polls: u64) {
-    for _ in 0..polls {
-        if stage.phase.get() != Phase::Work {
-            return;
-        }
-        let answer = consumer.poll(Duration::from_millis(300)).await;
-        tell_rebalances(stage, consumer, id);
-        match answer {
-            Ok(records) => {
-                for record in &records {
-                    check(stage, record);
-                }
-                if !records.is_empty() && consumer.commit().await.is_ok() {
-                    stage.count("member-commits");
-                }
-            }
-            Err(ConsumeError::Refused(_)) => return,
-            Err(_) => stage.count("member-polls-failed"),
-        }
-    }
+/// A consumer in its group.
+struct Member<'a> {
+    stage: &'a Stage,
+    consumer: &'a Consumer<SimEnv>,
+    id: ClientId,
+    instance: Option<String>,
 }
 
-fn tell_rebalances(stage: &Stage, consumer: &Consumer<SimEnv>, id: ClientId) {
-    for rebalance in consumer.take_rebalances() {
-        if let Rebalance::Assigned {
+impl Member<'_> {
+    async fn take_part(&self, polls: u64) {
+        let stage = self.stage;
+        for _ in 0..polls {
+            if stage.phase.get() != Phase::Work {
+                return;
+            }
+            let answer = self.consumer.poll(Duration::from_millis(300)).await;
+            self.tell_rebalances();
+            match answer {
+                Ok(records) => {
+                    for record in &records {
+                        check(stage, record);
+                    }
+                    if !records.is_empty() {
+                        self.commit().await;
+                    }
+                }
+                Err(ConsumeError::Refused(_)) => return,
+                Err(_) => stage.count("member-polls-failed"),
+            }
+        }
+    }
+
+    /// Who it believes to be, in this generation.
+    fn membership(&self, generation: i32) -> Membership {
+        Membership {
+            client: self.id,
+            member_id: self.consumer.membership().0,
+            instance: self.instance.clone(),
             generation,
-            partitions,
-        } = rebalance
-        {
-            stage.count("assignments");
-            let partitions = partitions
-                .iter()
-                .map(|partition| stage.identity(partition))
-                .collect();
-            stage.tell(Event::Assigned {
-                group: GROUP,
-                member: id,
+        }
+    }
+
+    fn tell_rebalances(&self) {
+        for rebalance in self.consumer.take_rebalances() {
+            if let Rebalance::Assigned {
                 generation,
                 partitions,
+            } = rebalance
+            {
+                self.stage.count("assignments");
+                let by = self.membership(generation);
+                self.stage.memberships.borrow_mut().push(by.clone());
+                let partitions = partitions
+                    .iter()
+                    .map(|partition| self.stage.identity(partition))
+                    .collect();
+                self.stage.tell(Event::Assigned {
+                    group: GROUP,
+                    by,
+                    partitions,
+                });
+            }
+        }
+    }
+
+    /// Commits the positions of everything given out.
+    async fn commit(&self) {
+        let (stage, consumer) = (self.stage, self.consumer);
+        let by = self.membership(consumer.membership().1);
+        let assigned = consumer.assignment().into_iter();
+        let offsets: BTreeMap<TopicPartitionName, i64> = assigned
+            .filter_map(|partition| {
+                let position = consumer.position(&partition)?;
+                Some((partition, position))
+            })
+            .collect();
+        let begin = |(partition, offset): (&TopicPartitionName, &i64)| {
+            let operation = stage.next_operation();
+            stage.tell(Event::CommitStarted {
+                operation,
+                group: GROUP,
+                partition: stage.identity(partition),
+                offset: *offset,
+                by: Some(by.clone()),
             });
+            operation
+        };
+        let operations: Vec<OperationId> = offsets.iter().map(begin).collect();
+        // One that failed may have taken effect all the same.
+        if consumer.commit_offsets(&offsets).await.is_ok() {
+            stage.count("member-commits");
+            for operation in operations {
+                stage.tell(Event::CommitAcked { operation });
+            }
         }
     }
 }
@@ -117,7 +187,7 @@ fn tell_rebalances(stage: &Stage, consumer: &Consumer<SimEnv>, id: ClientId) {
 /// What a member reads is judged as a reading of one record.
 fn check(stage: &Stage, record: &taffrail_client::Fetched) {
     let operation = stage.next_operation();
-    let name = taffrail_client::TopicPartitionName::new(&*record.topic, record.partition);
+    let name = TopicPartitionName::new(&*record.topic, record.partition);
     let partition = stage.identity(&name);
     stage.tell(Event::PollStarted {
         operation,

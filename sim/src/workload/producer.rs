@@ -23,8 +23,6 @@ const CODECS: [Codec; 5] = [
     Codec::Lz4,
     Codec::Zstd,
 ];
-/// The wall clock of records, which does not follow any node's: 2023-11-14.
-const EPOCH_MS: i64 = 1_700_000_000_000;
 /// Between two records, in microseconds.
 const GAPS: [u64; 4] = [300, 2_000, 10_000, 80_000];
 
@@ -109,7 +107,7 @@ async fn send(
     bytes_max: u64,
 ) {
     let number = stage.next_record();
-    let timestamp = EPOCH_MS + stage.world.elapsed().as_millis() as i64;
+    let timestamp = stage.record_time();
     let record = value::record(number, timestamp, bytes_max);
     let operation = stage.next_operation();
     stage.tell(Event::SendStarted {
@@ -236,7 +234,7 @@ async fn probe_one(
     partition: &TopicPartitionName,
 ) -> (TopicPartitionName, Result<(), String>) {
     let number = stage.next_record();
-    let timestamp = EPOCH_MS + stage.world.elapsed().as_millis() as i64;
+    let timestamp = stage.record_time();
     let record = value::record(number, timestamp, 50);
     let operation = stage.next_operation();
     let (identity, written) = (

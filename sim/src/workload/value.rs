@@ -5,6 +5,8 @@ use crate::history::Written;
 use crate::trace::{digest, digest_more};
 use bytes::{BufMut, Bytes, BytesMut};
 use taffrail_client::{Fetched, Header, Record};
+use taffrail_record::batch;
+use taffrail_record::builder::BatchBuilder;
 
 /// Bytes at the head of each value: a mark, and the number.
 const HEAD_BYTES: usize = 16;
@@ -49,6 +51,25 @@ pub fn as_written(number: u64, record: &Record) -> Written {
         id: number,
         digest: contents(&record.key, &record.value, &record.headers, timestamp),
     }
+}
+
+/// Adds a record to a batch of somebody who makes batches by hand.
+pub fn put(builder: &mut BatchBuilder, record: &Record) {
+    let headers: Vec<batch::Header<'_>> = record
+        .headers
+        .iter()
+        .map(|header| batch::Header {
+            key: header.key.as_bytes(),
+            value: header.value.as_deref(),
+        })
+        .collect();
+    let timestamp = record
+        .timestamp
+        .expect("the workload sets timestamps itself");
+    let (key, value) = (record.key.as_deref(), record.value.as_deref());
+    builder
+        .append(timestamp, key, value, &headers)
+        .expect("records of the workload are small");
 }
 
 /// A record as a reader sees it.

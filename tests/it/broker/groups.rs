@@ -241,11 +241,7 @@ fn three_members_share_a_group_and_one_leaves() {
             (joined[leader].generation + 1, 2)
         );
         peers[others[1]].receive_join().await.expect("joined");
-        place
-            .node
-            .audit_groups()
-            .await
-            .expect("the log says the same");
+        place.node.audit().await.expect("the log says the same");
     });
 }
 
@@ -286,11 +282,7 @@ fn committed_offsets_and_members_are_there_after_any_stop() {
                     (error, assignment),
                     (0, Bytes::from(joined.member_id.clone()))
                 );
-                place
-                    .node
-                    .audit_groups()
-                    .await
-                    .expect("the log says the same");
+                place.node.audit().await.expect("the log says the same");
             })
             .await;
         });
@@ -393,22 +385,14 @@ fn snapshots_bound_the_log_of_groups() {
                 start = offsets.expect("there").log_start_offset;
             }
             assert_eq!(peer.commit("last", offset).await, 0);
-            place
-                .node
-                .audit_groups()
-                .await
-                .expect("the log says the same");
+            place.node.audit().await.expect("the log says the same");
         })
         .await;
         life(&world, machine, restarted, true, |place| async move {
             let mut peer = place.peer().await;
             let last = peer.committed(&place, "last").await;
             assert_eq!(peer.committed(&place, "g").await, last);
-            place
-                .node
-                .audit_groups()
-                .await
-                .expect("the log says the same");
+            place.node.audit().await.expect("the log says the same");
         })
         .await;
     });
@@ -431,11 +415,7 @@ fn a_topic_of_the_same_name_does_not_inherit_offsets() {
         assert_eq!(peer.fetch_offset("g").await, Ok(-1));
         assert_eq!(peer.commit("g", 1).await, 0);
         assert_eq!(peer.fetch_offset("g").await, Ok(1));
-        place
-            .node
-            .audit_groups()
-            .await
-            .expect("the log says the same");
+        place.node.audit().await.expect("the log says the same");
     });
 }
 

@@ -22,6 +22,7 @@ use super::{
     new_member_id, partition_for,
 };
 use crate::metadata::RawTopicId;
+use crate::node::Difference;
 use crate::router::Router;
 
 mod load;
@@ -242,7 +243,7 @@ impl<E: Env> Groups<E> {
     }
 
     /// OFFSET-REPLAY-EQ: reads the log of every partition again and compares. The text says what differs.
-    pub async fn audit(&self) -> Result<(), String> {
+    pub async fn audit(&self) -> Result<(), Difference> {
         for partition in self.partitions() {
             partition.audit().await?;
         }

@@ -19,9 +19,6 @@ use super::request::{JoinReply, SyncReply};
 use super::stored::Stored;
 use super::{GroupConfig, Now};
 
-/// A snapshot is due when this much was logged since the last one, or as much as the snapshot is large.
-const SNAPSHOT_BYTES_MIN: usize = 4 << 20;
-
 /// A reply that may leave.
 #[derive(Debug)]
 pub enum Release<J, S, W> {
@@ -61,6 +58,7 @@ pub struct Serving<J, S, W> {
     /// How many records are being appended.
     in_flight: u64,
     logged_bytes: usize,
+    snapshot_bytes_min: usize,
     snapshot: Option<(Position, Vec<u8>)>,
 }
 
@@ -73,6 +71,7 @@ impl<J, S, W> Serving<J, S, W> {
         now: Now,
     ) -> Serving<J, S, W> {
         let mut effects = Effects::default();
+        let snapshot_bytes_min = config.snapshot_bytes_min;
         let coordinator = Coordinator::new(config, stored, now, &mut effects);
         let mut serving = Serving {
             coordinator,
@@ -82,6 +81,7 @@ impl<J, S, W> Serving<J, S, W> {
             next_base: position,
             in_flight: 0,
             logged_bytes: 0,
+            snapshot_bytes_min,
             snapshot: None,
         };
         serving.absorb(effects);
@@ -183,7 +183,9 @@ impl<J, S, W> Serving<J, S, W> {
         self.next_base += self.in_flight;
         self.in_flight = 0;
         self.withheld.on_committed(self.next_base);
-        let due = SNAPSHOT_BYTES_MIN.max(self.coordinator.stored().bytes());
+        let due = self
+            .snapshot_bytes_min
+            .max(self.coordinator.stored().bytes());
         if self.logged_bytes >= due && self.snapshot.is_none() {
             let mut bytes = Vec::new();
             self.coordinator.stored().snapshot(&mut bytes);

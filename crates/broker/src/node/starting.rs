@@ -65,10 +65,9 @@ pub async fn start<E: Env>(env: E, config: NodeConfig) -> Result<Node<E>, StartE
     let settings = Settings::new(config.settings.clone());
     let router = Rc::new(start_router(&env, &config, opened)?);
     let term = u32::try_from(identity.start_number).unwrap_or(u32::MAX);
-    let controller =
-        Controller::restore(&env, config.node_id, term, router.clone(), settings.clone())
-            .await
-            .map_err(StartError::Restore)?;
+    let controller = Controller::restore(&env, &config, term, router.clone(), settings.clone())
+        .await
+        .map_err(StartError::Restore)?;
     register(&controller, &config, &identity, &endpoint).await?;
     controller.reconcile().await;
     controller.configure_all().await;
@@ -77,7 +76,7 @@ pub async fn start<E: Env>(env: E, config: NodeConfig) -> Result<Node<E>, StartE
     }
     let memory = usize::try_from(config.memory_bytes).unwrap_or(usize::MAX);
     let groups_memory = memory / GROUPS_SHARE;
-    let group_config = GroupConfig::from_settings(fixed, groups_memory);
+    let group_config = group_config(&config, groups_memory);
     let groups = Groups::new(&env, router.clone(), group_config);
     if let Some(topic) = controller.metadata().topic(OFFSETS_TOPIC) {
         groups.serve(topic.id(), topic.partitions.len() as i32);
@@ -133,6 +132,13 @@ fn check(config: &NodeConfig) -> Result<(), StartError> {
         ));
     }
     Ok(())
+}
+
+fn group_config(config: &NodeConfig, memory: usize) -> GroupConfig {
+    GroupConfig {
+        snapshot_bytes_min: config.group_snapshot_bytes_min,
+        ..GroupConfig::from_settings(config.settings.effective(), memory)
+    }
 }
 
 /// What clients are told to connect to.

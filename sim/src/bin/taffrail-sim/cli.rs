@@ -180,6 +180,7 @@ fn ran_json(ran: &Ran) -> serde_json::Value {
         "events": outcome.events,
         "operations": outcome.operations,
         "faults": faults_json(counts),
+        "tally": outcome.tally,
         "verdict": verdict(outcome),
         "invariant": outcome.failure.as_ref().map(|failure| &failure.invariant),
     })
@@ -244,6 +245,9 @@ pub fn replay(name: &str, events: bool) -> Result<bool, String> {
             event.digest,
             event.text.as_deref().unwrap_or("")
         );
+    }
+    for (what, times) in &outcome.tally {
+        println!("{times:>9} {what}");
     }
     println!("{}", outcome.name);
     println!("{}", verdict(&outcome));

@@ -19,11 +19,13 @@ use taffrail_record::{Codec, Offset, TopicPartition};
 use taffrail_replication::{Machine, Position};
 
 use super::load::{LoadError, load};
+use crate::controller::covers_prefix;
 use crate::group::{
     Batch, Coordinator, Effects, GroupConfig, GroupError, JoinRefused, JoinReply, JoinRequest, Now,
     Release, Serving, SyncReply, SyncRequest,
 };
 use crate::metadata::RawTopicId;
+use crate::node::Difference;
 use crate::router::Router;
 
 /// How long to wait before a partition that could not be read is read again; doubled up to the maximum.
@@ -425,8 +427,12 @@ impl<E: Env> Partition<E> {
     }
 
     /// Whether whoever reads the log has the live state. Fine as well if it cannot be told now.
-    pub async fn audit(self: &Rc<Self>) -> Result<(), String> {
-        let wrong = |what: String| format!("groups of partition {}: {what}", self.log);
+    pub async fn audit(self: &Rc<Self>) -> Result<(), Difference> {
+        covers_prefix(&self.shared.router, self.log).await?;
+        let wrong = |what: String| {
+            let what = format!("groups of partition {}: {what}", self.log);
+            Difference::new("OFFSET-REPLAY-EQ", what)
+        };
         let (position, digest) = match &*self.phase.borrow() {
             Phase::Serving(serving) if serving.is_committed() => {
                 serving.coordinator().check().map_err(wrong)?;
