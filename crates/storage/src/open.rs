@@ -309,22 +309,7 @@ pub(crate) async fn examine<E: Env>(
         });
     }
     let journal = directory.join(layout::JOURNAL);
-    let (mut used, unused, missing) = find_files(env, directory, meta, &journal).await?;
-    let from = checkpoint.replay.place.file;
-    let mut free = unused;
-    while used.first().is_some_and(|file| file.sequence < from) {
-        free.push(used.remove(0));
-    }
-    if used.first().is_none_or(|file| file.sequence != from) {
-        return Err(OpenError::Damaged {
-            file: journal,
-            offset: 0,
-            what: format!(
-                "checkpoint {} needs journal file {from}, which is not there",
-                checkpoint.generation
-            ),
-        });
-    }
+    let (used, mut free, missing) = files_to_replay(env, directory, meta, &checkpoint).await?;
     let generation = checkpoint.generation;
     let start = checkpoint.replay;
     let expected = clean.map(|(joint, _)| joint);
@@ -361,6 +346,33 @@ pub(crate) async fn examine<E: Env>(
 }
 
 type Found<F> = (Vec<JournalFile<F>>, Vec<JournalFile<F>>, Vec<u32>);
+
+/// The journal's files from the checkpoint's on, those that are free, and those that are missing.
+async fn files_to_replay<E: Env>(
+    env: &E,
+    directory: &Path,
+    meta: &Meta,
+    checkpoint: &Checkpoint,
+) -> Result<Found<DiskFile<E>>, OpenError> {
+    let journal = directory.join(layout::JOURNAL);
+    let (mut used, unused, missing) = find_files(env, directory, meta, &journal).await?;
+    let from = checkpoint.replay.place.file;
+    let mut free = unused;
+    while used.first().is_some_and(|file| file.sequence < from) {
+        free.push(used.remove(0));
+    }
+    if used.first().is_none_or(|file| file.sequence != from) {
+        return Err(OpenError::Damaged {
+            file: journal,
+            offset: 0,
+            what: format!(
+                "checkpoint {} needs journal file {from}, which is not there",
+                checkpoint.generation
+            ),
+        });
+    }
+    Ok((used, free, missing))
+}
 
 /// The journal's files: those with a life, in order; those without; the numbers of those that are to be made.
 async fn find_files<E: Env>(
