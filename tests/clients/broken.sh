@@ -6,7 +6,8 @@
 source "$(dirname "$0")/node.sh"
 source "$(dirname "$0")/drive.sh"
 source "$(dirname "$0")/load.sh"
-drive_make $((700 << 20))
+# Small, so that its journal is, and goes round.
+drive_make $((300 << 20))
 
 data=$work/volume/data
 seed=${SEED:-$((RANDOM * 100))}

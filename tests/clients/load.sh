@@ -4,21 +4,28 @@
 # - Streams are two idempotent producers, one of them kcat, that outlive every death of the broker.
 # - A maker creates topics and deletes some of them; a committer moves the offset of a group, one up at a time;
 #   a roller fills a topic whose old segments go all the time.
+# - Bulk producers send megabytes, so that segments are written and synced all the time and the journal goes round.
 #
 # Each worker is a process group of its own. It writes a thing down only after the command that did it ended well, so
 # what is written down was acknowledged.
 
-writers=3
+writers=3 bulks=2
+pad=$(printf '%0500d' 0)
 settings=(--set log.segment.bytes=16384 --set log.retention.check.interval.ms=300 --set log.segment.delete.delay.ms=200)
 
 load_prepare() {
     need kcat kcat
-    mkdir "$work/acked"
+    local number
+    mkdir "$work/acked" "$work/bulk"
     : >"$work/made" && : >"$work/gone" && : >"$work/rolled"
     echo 0 >"$work/committed"
     "$TAFFRAIL" topic create counted --config segment.bytes=1048576 --brokers "$brokers" >/dev/null
     seq 20000 | "$TAFFRAIL" produce counted --brokers "$brokers" || die "produce to a whole drive"
     "$TAFFRAIL" topic create rolling --config retention.bytes=65536 --config segment.bytes=8192 --brokers "$brokers" >/dev/null
+    for number in $(seq "$bulks"); do
+        "$TAFFRAIL" topic create "bulk-$number" --config retention.bytes=4194304 --config segment.bytes=1048576 --brokers "$brokers" >/dev/null
+        echo 0 >"$work/bulk-next-$number"
+    done
     feed | kcat -P -E -b "$brokers" -t stream-kcat -X enable.idempotence=true -X acks=all -X message.timeout.ms=300000 \
         -X reconnect.backoff.max.ms=500 -X linger.ms=5 >"$work/stream-kcat.out" 2>&1 &
     streams=("$!:kcat")
@@ -77,11 +84,24 @@ roller() { # ROUND
     done
 }
 
+# Every line a number of its own, never used again; of what was acknowledged the first and last number is written down.
+bulk() { # NUMBER
+    local first
+    while true; do
+        first=$(cat "$work/bulk-next-$1")
+        echo $((first + 4000)) >"$work/bulk-next-$1.new" && mv "$work/bulk-next-$1.new" "$work/bulk-next-$1"
+        seq -f "%.0f $pad" "$first" $((first + 3999)) >"$work/chunk-bulk-$1"
+        "$TAFFRAIL" produce "bulk-$1" --brokers "$brokers" <"$work/chunk-bulk-$1" || return 0
+        echo "$first $((first + 3999))" >>"$work/bulk/bulk-$1"
+    done
+}
+
 load_begin() { # ROUND
     local number
     workers=()
     set -m
     for number in $(seq "$writers"); do writer "$number" "$1" >/dev/null 2>&1 & workers+=($!); done
+    for number in $(seq "$bulks"); do bulk "$number" >/dev/null 2>&1 & workers+=($!); done
     maker "$1" >/dev/null 2>&1 & workers+=($!)
     committer >/dev/null 2>&1 & workers+=($!)
     roller "$1" >/dev/null 2>&1 & workers+=($!)
@@ -117,6 +137,21 @@ load_check() {
     consume rolling || die "rolling cannot be read $1: $(cat "$work/consume.err")"
     grep -Fxf "$work/rolled" "$work/got" >"$work/got-rolled" || [ ! -s "$work/rolled" ] || die "rolling has nothing left $1"
     tail -n "$(wc -l <"$work/got-rolled")" "$work/rolled" | cmp - "$work/got-rolled" || die "rolling lost acknowledged lines $1"
+    load_check_bulk "$1"
+}
+
+# load_check_bulk WHEN: what is left of the bulk is the end of what was acknowledged, and each line is whole.
+load_check_bulk() {
+    local topic name
+    for topic in "$work"/bulk/*; do
+        name=$(basename "$topic")
+        consume "$name" || die "$name cannot be read $1: $(cat "$work/consume.err")"
+        awk -v pad="$pad" '$0 != $1 " " pad { exit 1 }' "$work/got" || die "$name has lines that nobody sent $1"
+        awk 'NR == FNR { for (n = $1; n <= $2; n++) acked[n]; next } $1 in acked { print $1 }' "$topic" "$work/got" >"$work/got-bulk"
+        [ -s "$work/got-bulk" ] || die "$name has nothing left $1"
+        awk '{ for (n = $1; n <= $2; n++) print n }' "$topic" | tail -n "$(wc -l <"$work/got-bulk")" | cmp - "$work/got-bulk" ||
+            die "$name lost acknowledged lines $1"
+    done
 }
 
 consume() { # TOPIC
@@ -137,6 +172,6 @@ load_finish() {
 }
 
 load_summary() {
-    echo "$(cat "$work"/acked/* "$work/rolled" | wc -l) lines in $(ls "$work/acked" | wc -l) topics, $(wc -l <"$work/made") topics made," \
+    echo "$(cat "$work"/acked/* "$work/rolled" | wc -l) lines and $(awk '{ n += $2 - $1 + 1 } END { print int(n / 2048) }' "$work"/bulk/*) MB in $(ls "$work/acked" | wc -l) topics, $(wc -l <"$work/made") topics made," \
         "$(wc -l <"$work/gone") deleted, $(cat "$work/committed") commits, two streams over all"
 }

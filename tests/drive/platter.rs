@@ -1,9 +1,9 @@
 //! What the drive does: a platter under a volatile write cache.
 //!
 //! **Cache.** A write is seen by every later read and is held until the next flush, which puts all that is held on the platter.
-//! **Power.** A cut that was ordered comes at one of the next writes or flushes, as its seed draws, and with something held. Each held write is kept, lost,
-//! or torn into sectors of which any may be kept, whatever was written before or after it; what was flushed stays. From
-//! then on everything fails until power is back.
+//! **Power.** A cut that was ordered comes at one of the next writes or flushes, as its seed draws, and with something held.
+//! Each held write is kept, lost, or torn into sectors of which any may be kept, whatever was written before or after it;
+//! what was flushed stays. From then on everything fails until power is back.
 //! **Failures.** A failed read changes nothing. A failed write leaves any of its sectors behind. A failed flush loses any of the
 //! held sectors for good, and the next flush succeeds: whoever tries again has lost them without a word.
 //!
