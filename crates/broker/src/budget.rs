@@ -3,7 +3,8 @@
 //! One node-wide sum, divided into pools, so that holding memory of one kind never waits for more of the same kind: a
 //! request is reserved before it is read, a response before it is put together, room to recompress a batch
 //! before it is needed. When a pool is empty, those who need it wait in line, and that is what stops the
-//! reading of sockets. What must hold: a [`Reservation`] gives everything back when it is dropped, on every path, so an idle
+//! reading of sockets. Requests have two pools with a line each, so that large ones that wait, or come in slowly, never hold up
+//! the small ones. What must hold: a [`Reservation`] gives everything back when it is dropped, on every path, so an idle
 //! node has all of it.
 //!
 //! All of it lives on the shard that has the connections, so nothing here crosses threads.
@@ -18,20 +19,29 @@ use std::task::{Context, Poll, Waker};
 /// The pools of one node.
 #[derive(Clone, Debug)]
 pub struct Budget {
-    /// Frames being read or served.
-    pub requests: Pool,
+    /// Small frames being read or served.
+    pub small_requests: Pool,
+    /// Large ones; and small ones that find no room in their own pool, while nobody stands in line here.
+    pub large_requests: Pool,
     /// Record batches on their way to consumers.
     pub responses: Pool,
     /// Batches being rewritten.
     pub rewrites: Pool,
 }
 
+/// A request that takes no more memory than this is small.
+pub const SMALL_REQUEST_MAX: usize = 1 << 20;
+
 impl Budget {
-    /// Divides `bytes`: half for requests, three eighths for responses, an eighth for rewriting.
+    /// Divides `bytes`: half for requests, three eighths for responses, an eighth for rewriting. Of the half, small requests have a
+    /// tenth to themselves: a node of the default size still takes the largest request that Kafka's does.
     pub fn new(bytes: usize) -> Budget {
         let eighth = bytes / 8;
+        let requests = bytes - 4 * eighth;
+        let small = (requests / 10).max((2 * SMALL_REQUEST_MAX).min(requests / 2));
         Budget {
-            requests: Pool::new(bytes - 4 * eighth),
+            small_requests: Pool::new(small),
+            large_requests: Pool::new(requests - small),
             responses: Pool::new(3 * eighth),
             rewrites: Pool::new(eighth),
         }
@@ -39,17 +49,39 @@ impl Budget {
 
     /// Bytes reserved in all pools.
     pub fn used(&self) -> usize {
-        self.requests.used() + self.responses.used() + self.rewrites.used()
+        self.pools().map(Pool::used).sum()
     }
 
     /// How many wait for any of the pools.
     pub fn waiting(&self) -> usize {
-        self.requests.waiting() + self.responses.waiting() + self.rewrites.waiting()
+        self.pools().map(Pool::waiting).sum()
     }
 
     /// Bytes of all pools.
     pub fn total(&self) -> usize {
-        self.requests.total() + self.responses.total() + self.rewrites.total()
+        self.pools().map(Pool::total).sum()
+    }
+
+    fn pools(&self) -> impl Iterator<Item = &Pool> {
+        [
+            &self.small_requests,
+            &self.large_requests,
+            &self.responses,
+            &self.rewrites,
+        ]
+        .into_iter()
+    }
+
+    /// Reserves memory for a request, in the line that is right for it.
+    pub async fn reserve_request(&self, bytes: usize) -> Reservation {
+        if bytes > SMALL_REQUEST_MAX {
+            return self.large_requests.reserve(bytes).await;
+        }
+        let at_once = self.small_requests.reserve_now(bytes);
+        match at_once.or_else(|| self.large_requests.reserve_now(bytes)) {
+            Some(reservation) => reservation,
+            None => self.small_requests.reserve(bytes).await,
+        }
     }
 }
 
@@ -109,6 +141,11 @@ impl Pool {
             max: max.clamp(min, self.0.total.max(min)),
             place: None,
         }
+    }
+
+    /// Reserves `bytes` if there is room and nobody waits.
+    pub fn reserve_now(&self, bytes: usize) -> Option<Reservation> {
+        (self.waiting() == 0 && self.free() >= bytes).then(|| self.take(bytes))
     }
 
     fn take(&self, bytes: usize) -> Reservation {
@@ -214,6 +251,11 @@ impl Reservation {
         self.bytes
     }
 
+    /// Whether others wait for the memory that this holds.
+    pub fn is_wanted(&self) -> bool {
+        self.pool.waiting() > 0
+    }
+
     /// Sets the reservation to what turned out to be needed. Growing is never refused, because the bytes are there
     /// already; it may take the pool past its total, and then nobody gets anything until it is back below.
     pub fn resize(&mut self, bytes: usize) {
@@ -257,6 +299,32 @@ mod tests {
         assert_eq!((pool.used(), pool.waiting()), (60, 0));
         drop(held);
         assert_eq!(pool.used(), 0);
+    }
+
+    #[test]
+    fn small_requests_go_on_while_large_ones_wait_and_take_no_turn_of_theirs() {
+        let budget = Budget::new(64 << 20);
+        let mut context = Context::from_waker(noop_waker_ref());
+        let all = poll(&mut budget.large_requests.reserve(usize::MAX)).expect("there is room");
+        let mut large = Box::pin(budget.reserve_request(2 << 20));
+        assert!(large.poll_unpin(&mut context).is_pending());
+        assert!(all.is_wanted());
+        let small = budget.reserve_request(1 << 20).now_or_never();
+        let small = small.expect("small ones have a pool of their own");
+        let rest = poll(&mut budget.small_requests.reserve_between(1, usize::MAX));
+        drop(all);
+        assert!(
+            budget.reserve_request(1 << 20).now_or_never().is_none(),
+            "the large one stands in line for what came free"
+        );
+        assert!(large.poll_unpin(&mut context).is_ready());
+        assert!(
+            budget.reserve_request(1 << 20).now_or_never().is_some(),
+            "nobody waits for it any more"
+        );
+        drop((small, rest, large));
+        assert_eq!(budget.used(), 0);
+        assert_eq!(budget.total(), 64 << 20);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! answered, as it would on Kafka's broker, so that each sees what the client did before.
 //!
 //! What must hold: at most [`IN_FLIGHT_MAX`] requests are under way, and then the socket is not read; a peer that
-//! sends too slowly, takes its answers too slowly or sends what is no Kafka frame is closed with one log line that says why; a
+//! sends too slowly (much sooner if others wait for the memory that its frame holds), takes its answers too slowly or sends what is no Kafka frame is closed with one log line that says why; a
 //! connection that ends gives back its memory and its place, whatever it was doing.
 
 use std::fmt;
@@ -19,7 +19,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures_channel::mpsc;
 use futures_util::future::{Either, LocalBoxFuture, select};
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use taffrail_env::{Connection, Env, NetError};
+use taffrail_env::{Connection, Env, Instant, NetError};
 use taffrail_wire::api::ApiKey;
 
 use crate::api::{self, Answer, Call, Peer};
@@ -44,6 +44,11 @@ const READ_AHEAD: usize = 512;
 /// The slowest that a frame may come in, over each window.
 const INGRESS_BYTES_PER_WINDOW: usize = 80 << 10;
 const INGRESS_WINDOW: Duration = Duration::from_secs(10);
+/// The slowest that a frame may come in while others wait for the memory it holds, over each shorter window.
+const INGRESS_BYTES_PER_WANTED_WINDOW: usize = 512 << 10;
+const INGRESS_WANTED_WINDOW: Duration = Duration::from_secs(2);
+/// The longest that a frame may take to come in.
+const FRAME_TIME_MAX: Duration = Duration::from_secs(300);
 /// Written at once, and to be taken by the peer within [`EGRESS_WINDOW`].
 const EGRESS_PIECE: usize = 256 << 10;
 const EGRESS_WINDOW: Duration = Duration::from_secs(30);
@@ -202,13 +207,13 @@ impl<E: Env> Requests<E> {
         } else {
             length.saturating_mul(DECODED_FACTOR)
         };
-        let pool = &self.broker.budget.requests;
-        if length > pool.total() {
+        let budget = &self.broker.budget;
+        if length > budget.large_requests.total() {
             return Err(End::Fault(format!(
                 "a frame of {length} bytes does not fit into the memory budget"
             )));
         }
-        let reservation = pool.reserve(cost).await;
+        let reservation = budget.reserve_request(cost).await;
         self.ahead.advance(4);
         let mut bytes = BytesMut::with_capacity(length);
         let had = self.ahead.len().min(length);
@@ -218,7 +223,7 @@ impl<E: Env> Requests<E> {
             // An idle connection keeps no buffer.
             self.ahead = BytesMut::new();
         }
-        self.read_rest(&mut bytes, length).await?;
+        self.read_rest(&mut bytes, length, &reservation).await?;
         self.broker.counters.bytes_in.add(length as u64 + 4);
         Ok(Frame { bytes, reservation })
     }
@@ -281,29 +286,72 @@ impl<E: Env> Requests<E> {
     }
 
     /// Fills `bytes` to `length`, if it comes fast enough.
-    async fn read_rest(&mut self, bytes: &mut BytesMut, length: usize) -> Result<(), End> {
+    async fn read_rest(
+        &mut self,
+        bytes: &mut BytesMut,
+        length: usize,
+        reservation: &Reservation,
+    ) -> Result<(), End> {
         let env = &self.broker.env;
-        let mut window_end = env.now() + INGRESS_WINDOW;
-        let mut window_began_at = bytes.len();
+        let now = env.now();
+        let deadline = now + FRAME_TIME_MAX;
+        let mut window = Window::new(now, INGRESS_WINDOW, INGRESS_BYTES_PER_WINDOW, bytes.len());
+        let mut wanted = Window::new(
+            now,
+            INGRESS_WANTED_WINDOW,
+            INGRESS_BYTES_PER_WANTED_WINDOW,
+            bytes.len(),
+        );
         while bytes.len() < length {
             let missing = length - bytes.len();
             let read = self.connection.read(bytes, missing);
-            let is_late = match until(env, window_end, read).await {
+            let next = deadline.min(window.end).min(wanted.end);
+            match until(env, next, read).await {
                 Some(Ok(0)) => return Err(End::Fault("cut off within a frame".to_string())),
-                Some(Ok(_)) => env.now() >= window_end,
+                Some(Ok(_)) | None => {}
                 Some(Err(error)) => return Err(End::Broken(error)),
-                None => true,
-            };
-            if is_late {
-                if bytes.len() < length && bytes.len() - window_began_at < INGRESS_BYTES_PER_WINDOW
-                {
-                    return Err(too_slow());
-                }
-                window_began_at = bytes.len();
-                window_end = env.now() + INGRESS_WINDOW;
+            }
+            let now = env.now();
+            if bytes.len() == length {
+                break;
+            }
+            let is_slow = window.is_missed(now, bytes.len());
+            let is_slow_for_others = wanted.is_missed(now, bytes.len()) && reservation.is_wanted();
+            if is_slow || is_slow_for_others || now >= deadline {
+                return Err(too_slow());
             }
         }
         Ok(())
+    }
+}
+
+/// A stretch of time in which so many bytes have to come, again and again.
+struct Window {
+    end: Instant,
+    length: Duration,
+    bytes: usize,
+    /// How many bytes were there when it began.
+    had: usize,
+}
+
+impl Window {
+    fn new(now: Instant, length: Duration, bytes: usize, had: usize) -> Window {
+        Window {
+            end: now + length,
+            length,
+            bytes,
+            had,
+        }
+    }
+
+    /// Whether the window has ended with too little; if it has ended, the next one begins.
+    fn is_missed(&mut self, now: Instant, has: usize) -> bool {
+        if now < self.end {
+            return false;
+        }
+        let is_missed = has - self.had < self.bytes;
+        (self.end, self.had) = (now + self.length, has);
+        is_missed
     }
 }
 

@@ -3,12 +3,13 @@
 use super::ground::*;
 use bytes::{BufMut, Bytes, BytesMut};
 use std::time::Duration;
-use taffrail_env::Clock;
+use taffrail_env::{Clock, Spawn};
 use taffrail_wire::api::ApiKey;
 use taffrail_wire::describe_configs::DescribeConfigsResource;
+use taffrail_wire::produce::PartitionProduceData;
 use taffrail_wire::{
     ApiVersionsRequest, ApiVersionsResponse, CreateTopicsRequest, DescribeConfigsRequest,
-    DescribeConfigsResponse, FetchResponse, MetadataRequest, ProduceResponse, frame,
+    DescribeConfigsResponse, FetchResponse, MetadataRequest, ProduceResponse, Records, frame,
 };
 
 fn frame_of(length: i32, body: &[u8]) -> Bytes {
@@ -358,23 +359,89 @@ fn describing_what_is_large_takes_its_turn_at_the_memory() {
     });
 }
 
+/// The beginning of a produce request that will have `length` bytes.
+fn begun_produce(length: i32) -> Bytes {
+    frame_of(length, &[0, 0, 0, 9, 0, 0, 0, 1])
+}
+
 #[test]
 fn memory_that_is_gone_stops_the_reading_of_sockets_until_it_is_back() {
     let mut config = config(1);
-    // A pool of 3.5 MiB for requests, after the groups' share.
+    // Two pools of 1.75 MiB for requests, after the groups' share.
     config.memory_bytes = 8 << 20;
     story(config, |place| async move {
-        let mut hoarder = place.peer().await;
-        let mut body = BytesMut::new();
-        body.put_slice(&[0, 0, 0, 9, 0, 0, 0, 1]);
-        hoarder.send_bytes(frame_of(7 << 19, &body)).await;
-        place.env.sleep(Duration::from_secs(1)).await;
+        let mut hoarders = Vec::new();
+        for _ in 0..4 {
+            let hoarder = place.peer().await;
+            hoarder.send_bytes(begun_produce(7 << 17)).await;
+            hoarders.push(hoarder);
+            place.env.sleep(Duration::from_millis(100)).await;
+        }
         let mut other = place.peer().await;
         let request = ApiVersionsRequest::default();
         let (_, waited) = place.timed(other.call(0, &request)).await;
-        // Until the hoarder is given up.
-        assert!(waited > Duration::from_secs(5), "{waited:?}");
-        assert!(waited < Duration::from_secs(20), "{waited:?}");
-        assert!(hoarder.is_closed().await);
+        // Until hoarders are given up, which is soon, because somebody waits.
+        assert!(waited > Duration::from_secs(1), "{waited:?}");
+        assert!(waited < Duration::from_secs(4), "{waited:?}");
+        assert!(hoarders[0].is_closed().await);
+    });
+}
+
+#[test]
+fn large_frames_that_drip_in_hold_up_neither_small_ones_nor_for_long_large_ones() {
+    story(config(1), |place| async move {
+        let mut honest = place.peer().await;
+        honest.create("t", 4, &[]).await;
+        for _ in 0..2 {
+            let dripping = place.clone();
+            place.env.spawn(async move {
+                let peer = dripping.peer().await;
+                // Nearly all of the 25 MiB that large requests have.
+                peer.send_bytes(begun_produce(26_000_000)).await;
+                for _ in 0..30 {
+                    peer.send_bytes(vec![0; 12_000]).await;
+                    dripping.env.sleep(Duration::from_secs(1)).await;
+                }
+            });
+        }
+        place.env.sleep(Duration::from_secs(1)).await;
+        assert_eq!(place.inspect().await.budget_waiting, 1);
+        let batch = honest.batch(&[b"small"]);
+        let (answer, waited) = place.timed(honest.produce("t", 0, batch)).await;
+        assert_eq!(answer, (0, 0));
+        assert!(waited < Duration::from_secs(1), "{waited:?}");
+
+        let batch = honest.batch(&[&[7; 400_000]]);
+        let mut large = produce("t", 0, batch.clone(), -1);
+        large.topic_data[0].partition_data = (0..4)
+            .map(|index| PartitionProduceData {
+                index,
+                records: Some(Records::from(batch.clone())),
+            })
+            .collect();
+        let (reply, waited) = place.timed(honest.call(9, &large)).await;
+        for partition in &reply.read::<ProduceResponse<'_>>().responses[0].partition_responses {
+            assert_eq!(partition.error_code, 0);
+        }
+        assert!(waited < Duration::from_secs(10), "{waited:?}");
+        place.env.sleep(Duration::from_secs(30)).await;
+        let metrics = place.node.metrics().await;
+        assert_eq!(metrics.value("taffrail_connections_failed_total"), 2.0);
+    });
+}
+
+#[test]
+fn a_frame_has_to_be_there_after_five_minutes() {
+    story(config(1), |place| async move {
+        let peer = place.peer().await;
+        peer.send_bytes(begun_produce(20_000_000)).await;
+        let began = place.env.now();
+        while place.inspect().await.budget_used > 0 || place.env.now() == began {
+            peer.send_bytes(vec![0; 12_000]).await;
+            place.env.sleep(Duration::from_secs(1)).await;
+        }
+        let lasted = place.env.now().saturating_since(began);
+        assert!(lasted > Duration::from_secs(290), "{lasted:?}");
+        assert!(lasted < Duration::from_secs(310), "{lasted:?}");
     });
 }
