@@ -4,7 +4,7 @@
 //! figures under their Prometheus names, for whoever prints them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How a figure behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,10 @@ pub(crate) struct Counters {
     pub bytes_appended: Counter,
     pub produce_errors: Counter,
     pub bytes_fetched: Counter,
+    /// Partitions that fetches looked at, each time.
+    pub fetch_looks: Counter,
     requests: RefCell<BTreeMap<&'static str, u64>>,
+    pub reported: Reported,
 }
 
 impl Counters {
@@ -148,10 +151,19 @@ impl Counters {
                 "Bytes of record batches sent to consumers.",
                 &self.bytes_fetched,
             ),
+            (
+                "taffrail_fetch_partition_looks_total",
+                "Partitions looked at for fetches, again each time that one moved.",
+                &self.fetch_looks,
+            ),
         ];
         for (name, help, counter) in counters {
             snapshot.push(MetricKind::Counter, name, help, Vec::new(), counter.get());
         }
+        self.write_requests(snapshot);
+    }
+
+    fn write_requests(&self, snapshot: &mut MetricsSnapshot) {
         for (api, count) in self.requests.borrow().iter() {
             snapshot.push(
                 MetricKind::Counter,
@@ -161,5 +173,35 @@ impl Counters {
                 *count,
             );
         }
+    }
+}
+
+/// Faults that are in the log already, so that clients which ask again and again do not fill it.
+#[derive(Debug, Default)]
+pub(crate) struct Reported(RefCell<BTreeSet<String>>);
+
+impl Reported {
+    /// So many are told apart; of more, the log says nothing.
+    const MAX: usize = 1000;
+
+    /// Whether this is the first time.
+    pub fn is_new(&self, fault: &str) -> bool {
+        let mut known = self.0.borrow_mut();
+        known.len() < Self::MAX && known.insert(fault.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_new_once_and_not_too_many_are_remembered() {
+        let reported = Reported::default();
+        assert!(reported.is_new("a.log"));
+        assert!(!reported.is_new("a.log"));
+        assert!(reported.is_new("b.log"));
+        let new = (0..2000).filter(|n| reported.is_new(&n.to_string()));
+        assert_eq!(new.count(), Reported::MAX - 2);
     }
 }

@@ -154,6 +154,22 @@ impl Session {
     }
 }
 
+/// Each partition where it is first named, with what is last said of it, as in Kafka.
+fn once_each(partitions: Vec<(PartitionRef, Wanted)>) -> Vec<(PartitionRef, Wanted)> {
+    let mut places: BTreeMap<PartitionRef, usize> = BTreeMap::new();
+    let mut once: Vec<(PartitionRef, Wanted)> = Vec::with_capacity(partitions.len());
+    for (partition, wanted) in partitions {
+        match places.get(&partition) {
+            Some(place) => once[*place].1 = wanted,
+            None => {
+                places.insert(partition.clone(), once.len());
+                once.push((partition, wanted));
+            }
+        }
+    }
+    once
+}
+
 /// All sessions of a node.
 #[derive(Debug)]
 pub(crate) struct FetchSessions {
@@ -184,8 +200,9 @@ impl FetchSessions {
     pub fn on_request(
         &mut self,
         now: Instant,
-        request: SessionRequest,
+        mut request: SessionRequest,
     ) -> Result<Context, SessionError> {
+        request.partitions = once_each(request.partitions);
         match request.epoch {
             INITIAL_EPOCH | FINAL_EPOCH => {
                 self.remove(request.session_id);

@@ -394,5 +394,64 @@ fn offsets_are_found_by_time_and_by_place() {
             35,
             "not yet known in this version"
         );
+        for unknown in [-7, i64::MIN] {
+            assert_eq!(list(&mut peer, 11, unknown).await.0, 35, "{unknown}");
+        }
+    });
+}
+
+#[test]
+fn a_broker_that_would_follow_is_told_that_this_is_not_its_leader() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        let mut request = fetch("t", &[(0, 0), (1, 0)], 0);
+        request.replica_id = 2;
+        let reply = peer.call(12, &request).await;
+        let told = told(&reply.read());
+        let errors: Vec<_> = told.iter().map(|told| (told.0, told.1)).collect();
+        assert_eq!(errors, [(0, 6), (1, 3)]);
+    });
+}
+
+#[test]
+fn a_partition_that_is_named_twice_is_answered_once() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 2, &[]).await;
+        let batch = peer.batch(&[b"x"]);
+        assert_eq!(peer.produce("t", 0, batch).await.0, 0);
+        let request = fetch("t", &[(0, 0), (1, 0), (0, 0)], 0);
+        let reply = peer.call(12, &request).await;
+        let told = told(&reply.read());
+        let partitions: Vec<_> = told.iter().map(|told| told.0).collect();
+        assert_eq!(partitions, [0, 1]);
+    });
+}
+
+#[test]
+fn a_fetch_that_waits_looks_again_only_at_what_moves() {
+    story(config(1), |place| async move {
+        let mut reader = place.peer().await;
+        reader.create("t", 50, &[]).await;
+        let wanted: Vec<_> = (0..50).map(|partition| (partition, 0)).collect();
+        let mut request = fetch("t", &wanted, 30_000);
+        request.min_bytes = 100_000;
+        reader.send(12, &request).await;
+        place.env.sleep(Duration::from_secs(1)).await;
+        let mut writer = place.peer().await;
+        for number in 0..20 {
+            let batch = writer.batch(&[b"x"]);
+            assert_eq!(writer.produce("t", number % 2, batch).await.0, 0);
+        }
+        let reply = reader.receive(ApiKey::Fetch, 12).await;
+        let told = told(&reply.read());
+        assert!((told[0].1, told[0].2, told[1].2) == (0, 10, 10), "{told:?}");
+        let metrics = place.node.metrics().await;
+        let looks = metrics.value("taffrail_fetch_partition_looks_total");
+        // Everything at the start and at the end; between them each partition that moved.
+        assert!(looks <= 100.0 + 20.0, "{looks}");
+        let names = || metrics.metrics.iter().map(|metric| metric.name);
+        assert!(names().any(|name| name == "taffrail_corrupt_segments"));
     });
 }

@@ -1,7 +1,7 @@
 //! Fetch: record batches for consumers, waiting for them if there are none yet.
 //!
 //! A fetch first asks what there is, without reading (all partitions of a shard in one question); if that is not enough and nothing is
-//! wrong, it waits for progress, each partition registered once; then it reserves memory and reads. Batches travel
+//! wrong, it waits for progress, each partition registered once, and looks again at those that have moved; then it reserves memory and reads. Batches travel
 //! from the log to the socket without a copy. The first partition with records gives at least one batch, whatever the limits, so that a consumer is
 //! never stuck before a large one.
 
@@ -19,7 +19,6 @@ use taffrail_wire::{ErrorCode, Records};
 use super::{Answer, Call, code};
 use crate::budget::Reservation;
 use crate::deadline::until;
-use crate::router::Progress;
 use crate::session::{Context, PartitionRef, SessionError, SessionRequest, Told, TopicRef, Wanted};
 use crate::shard::{Ends, ReadPlan};
 
@@ -67,6 +66,8 @@ struct Limits {
     max_bytes: usize,
     min_bytes: usize,
     max_wait: Duration,
+    /// Whether another broker asks.
+    for_replica: bool,
 }
 
 impl Limits {
@@ -80,6 +81,7 @@ impl Limits {
             max_bytes,
             min_bytes: (request.min_bytes.max(0) as usize).min(max_bytes),
             max_wait: Duration::from_millis(max_wait_ms as u64),
+            for_replica: request.replica_id.max(request.replica_state.replica_id) >= 0,
         }
     }
 }
@@ -154,46 +156,78 @@ async fn fetch<E: Env>(
 ) -> (Vec<Partition>, Option<Reservation>) {
     let broker = &call.broker;
     let deadline = broker.env.now() + limits.max_wait;
-    // Made when there is something to wait for; from then on the places are those of `waits`.
-    let mut progress: Option<Progress> = None;
-    let mut moved = Vec::new();
+    let mut partitions = look(call, &context.partitions, limits).await;
+    let readable: usize = partitions.iter().map(Partition::readable).sum();
+    let is_decided = partitions.is_empty()
+        || partitions.iter().any(Partition::has_news)
+        || readable >= limits.min_bytes
+        || broker.env.now() >= deadline;
+    if !is_decided {
+        let wait = wait_for_more(call, context, limits, &mut partitions);
+        if until(&broker.env, deadline, wait).await.is_none() {
+            partitions = look(call, &context.partitions, limits).await;
+        }
+    }
+    let reservation = read(call, &mut partitions, limits).await;
+    (partitions, reservation)
+}
+
+/// Waits until there is enough, and looks again at those partitions alone that have moved.
+async fn wait_for_more<E: Env>(
+    call: &Call<E>,
+    context: &Context,
+    limits: &Limits,
+    partitions: &mut [Partition],
+) {
+    let router = &call.broker.router;
+    let mut waits: Vec<_> = partitions.iter().filter_map(Partition::wait).collect();
+    assert_eq!(waits.len(), partitions.len(), "news are not waited for");
+    let mut readable: usize = partitions.iter().map(Partition::readable).sum();
+    let mut progress = router.progress(&waits);
     loop {
-        let mut partitions = look(call, context).await;
-        let readable: usize = partitions.iter().map(Partition::readable).sum();
-        let is_decided = partitions.is_empty()
-            || partitions.iter().any(Partition::has_news)
-            || readable >= limits.min_bytes
-            || broker.env.now() >= deadline;
-        if is_decided {
-            let reservation = read(call, &mut partitions, limits).await;
-            return (partitions, reservation);
+        let moved = progress.next().await;
+        let asked = moved.iter().map(|place| context.partitions[*place].clone());
+        let asked: Vec<_> = asked.collect();
+        for (place, partition) in moved.iter().zip(look(call, &asked, limits).await) {
+            readable = readable - partitions[*place].readable() + partition.readable();
+            partitions[*place] = partition;
         }
-        let waits: Vec<_> = partitions.iter().filter_map(Partition::wait).collect();
-        if let Some(progress) = &mut progress {
-            broker.router.progress_again(progress, &moved, &waits);
+        if readable >= limits.min_bytes {
+            return;
         }
-        let progress = progress.get_or_insert_with(|| broker.router.progress(&waits));
-        moved = until(&broker.env, deadline, progress.next())
-            .await
-            .unwrap_or_default();
+        for place in &moved {
+            match partitions[*place].wait() {
+                Some(wait) => waits[*place] = wait,
+                None => return,
+            }
+        }
+        router.progress_again(&mut progress, &moved, &waits);
     }
 }
 
-/// Asks what there is of every partition, without reading.
-async fn look<E: Env>(call: &Call<E>, context: &Context) -> Vec<Partition> {
+/// Asks what there is of these partitions, without reading.
+async fn look<E: Env>(
+    call: &Call<E>,
+    partitions: &[(PartitionRef, Wanted)],
+    limits: &Limits,
+) -> Vec<Partition> {
     let broker = &call.broker;
-    let found = context.partitions.iter().map(|(reference, wanted)| {
+    broker.counters.fetch_looks.add(partitions.len() as u64);
+    let found = partitions.iter().map(|(reference, wanted)| {
         let leader_epoch = wanted.current_leader_epoch;
-        broker
-            .lead(&reference.topic, reference.partition, leader_epoch)
-            .map(|led| led.id)
+        let led = broker.lead(&reference.topic, reference.partition, leader_epoch)?;
+        match limits.for_replica {
+            // No other broker follows this one.
+            true => Err(ErrorCode::NotLeaderOrFollower),
+            false => Ok(led.id),
+        }
     });
     let found: Vec<_> = found.collect();
-    let asked = found.iter().zip(&context.partitions);
+    let asked = found.iter().zip(partitions);
     let asked = asked.filter_map(|(found, (_, wanted))| Some((found.ok()?, wanted.fetch_offset)));
     let mut ends = broker.router.ends(asked.collect()).await.into_iter();
-    let mut partitions = Vec::with_capacity(found.len());
-    for (found, (reference, wanted)) in found.into_iter().zip(&context.partitions) {
+    let mut looked_at = Vec::with_capacity(found.len());
+    for (found, (reference, wanted)) in found.into_iter().zip(partitions) {
         let state = match found {
             Err(error) => State::Failed(error),
             Ok(id) => match ends.next().flatten() {
@@ -201,13 +235,13 @@ async fn look<E: Env>(call: &Call<E>, context: &Context) -> Vec<Partition> {
                 Some(ends) => judge(call, id, wanted, ends).await,
             },
         };
-        partitions.push(Partition {
+        looked_at.push(Partition {
             reference: reference.clone(),
             wanted: *wanted,
             state,
         });
     }
-    partitions
+    looked_at
 }
 
 async fn judge<E: Env>(call: &Call<E>, id: TopicPartition, wanted: &Wanted, ends: Ends) -> State {
@@ -304,7 +338,7 @@ async fn read<E: Env>(
                 bytes += read.bytes;
                 State::Read(read)
             }
-            Err(error) => State::Failed(read_error(&error)),
+            Err(error) => State::Failed(read_error(call, &error)),
         };
     }
     reservation.resize(bytes);
@@ -312,17 +346,22 @@ async fn read<E: Env>(
     Some(reservation)
 }
 
-/// The protocol's error for a read that failed.
-pub(super) fn read_error(error: &ReadError) -> ErrorCode {
+/// The protocol's error for a read that failed. Clients ask again and again; what is wrong with a file is logged once.
+pub(super) fn read_error<E: Env>(call: &Call<E>, error: &ReadError) -> ErrorCode {
+    let reported = &call.broker.counters.reported;
     match error {
         ReadError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         ReadError::Deleted => ErrorCode::UnknownTopicOrPartition,
-        ReadError::Corrupt { .. } => {
-            tracing::error!("fetch refused: {error}");
+        ReadError::Corrupt { file, .. } => {
+            if reported.is_new(&file.display().to_string()) {
+                tracing::error!("fetch refused: {error}");
+            }
             ErrorCode::CorruptMessage
         }
-        ReadError::Disk(_) => {
-            tracing::error!("fetch failed: {error}");
+        ReadError::Disk(disk) => {
+            if reported.is_new(&disk.to_string()) {
+                tracing::error!("fetch failed: {error}");
+            }
             ErrorCode::KafkaStorageError
         }
     }

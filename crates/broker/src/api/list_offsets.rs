@@ -67,13 +67,14 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: ListOffsetsRequest<'
     })
 }
 
-/// The first version of the request that knows a special timestamp.
+/// The first version of the request that knows a special timestamp; none knows a lower one.
 fn since(timestamp: i64) -> i16 {
     match timestamp {
         MAX_TIMESTAMP => 7,
         EARLIEST_LOCAL => 8,
         LATEST_TIERED => 9,
         EARLIEST_PENDING_UPLOAD => 11,
+        ..EARLIEST_PENDING_UPLOAD => i16::MAX,
         _ => 1,
     }
 }
@@ -114,6 +115,6 @@ async fn find<E: Env>(
         timestamp => Search::Timestamp(timestamp),
     };
     let found = router.search(led.id, search).await;
-    let found = found.map_err(|error| read_error(&error))?;
+    let found = found.map_err(|error| read_error(call, &error))?;
     Ok(found.unwrap_or(NOWHERE))
 }

@@ -184,4 +184,9 @@ fn write_usage(snapshot: &mut MetricsSnapshot, shard: usize, usage: &Usage) {
         "Open segment files.",
         usage.open_files,
     );
+    gauge(
+        "taffrail_corrupt_segments",
+        "Segments in which something was found that was not written.",
+        usage.corrupt_segments,
+    );
 }

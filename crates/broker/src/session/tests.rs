@@ -166,3 +166,15 @@ fn slots_are_bounded_and_only_a_long_unused_session_makes_room() {
     assert_eq!((sessions.len(), sessions.partitions()), (2, 2));
     assert_eq!(open(&mut FetchSessions::new(0), NOW, 5), 0);
 }
+
+#[test]
+fn a_partition_that_is_named_twice_is_fetched_once_from_where_it_was_last_said() {
+    for epoch in [-1, 0] {
+        let mut sessions = FetchSessions::new(2);
+        let mut twice = request(0, epoch, &[3, 1, 3]);
+        twice.partitions[2].1.fetch_offset = 7;
+        let context = sessions.on_request(NOW, twice).expect("a fetch");
+        assert_eq!(numbers(&context), [3, 1]);
+        assert_eq!(context.partitions[0].1.fetch_offset, 7);
+    }
+}
