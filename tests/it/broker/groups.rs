@@ -474,3 +474,34 @@ fn a_full_disk_refuses_commits_without_reading_the_groups_again_for_each() {
     });
     assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
 }
+
+#[test]
+fn offsets_are_committed_of_partitions_that_are_there() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 2, &[]).await;
+        peer.find_coordinator().await;
+        let topic_id = peer.topic_id("t").await;
+        for version in [9, 10] {
+            let partitions = [-1, 1, 2, 0].map(|partition_index| OffsetCommitRequestPartition {
+                partition_index,
+                committed_offset: 5,
+                ..Default::default()
+            });
+            let request = OffsetCommitRequest {
+                group_id: "g",
+                topics: vec![OffsetCommitRequestTopic {
+                    name: if version < 10 { "t" } else { "" },
+                    topic_id: if version < 10 { [0; 16] } else { topic_id },
+                    partitions: partitions.to_vec(),
+                }],
+                ..Default::default()
+            };
+            let reply = peer.call(version, &request).await;
+            let response: OffsetCommitResponse<'_> = reply.read();
+            let partitions = response.topics[0].partitions.iter();
+            let errors: Vec<_> = partitions.map(|partition| partition.error_code).collect();
+            assert_eq!(errors, [3, 0, 3, 0], "version {version}");
+        }
+    });
+}

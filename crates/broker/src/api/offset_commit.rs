@@ -1,6 +1,7 @@
 //! OffsetCommit: how far a group has come, kept with the id of the topic it is about.
 
 use taffrail_env::Env;
+use taffrail_record::TopicId;
 use taffrail_wire::ErrorCode;
 use taffrail_wire::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestTopic, OffsetCommitResponse,
@@ -18,19 +19,18 @@ const GROUP_NOT_FOUND_SINCE: i16 = 9;
 
 pub(crate) async fn handle<E: Env>(call: &Call<E>, request: OffsetCommitRequest<'_>) -> Answer {
     // In the order of the request: the topic that is meant, or why there is none.
-    let topics: Vec<Result<(String, RawTopicId), ErrorCode>> = request
-        .topics
-        .iter()
-        .map(|topic| resolve(call, topic))
-        .collect();
+    let topics = request.topics.iter().map(|topic| resolve(call, topic));
+    let topics: Vec<Result<Found, ErrorCode>> = topics.collect();
     let mut offsets = Vec::new();
     for (topic, resolved) in request.topics.iter().zip(&topics) {
-        let Ok((name, topic_id)) = resolved else {
+        let Ok(found) = resolved else {
             continue;
         };
-        offsets.extend(topic.partitions.iter().map(|partition| CommitOffset {
-            topic: name.clone(),
-            topic_id: *topic_id,
+        let there = topic.partitions.iter();
+        let there = there.filter(|partition| found.has(partition.partition_index));
+        offsets.extend(there.map(|partition| CommitOffset {
+            topic: found.name.clone(),
+            topic_id: found.id,
             partition: partition.partition_index,
             offset: partition.committed_offset,
             leader_epoch: partition.committed_leader_epoch,
@@ -69,6 +69,9 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: OffsetCommitRequest<
                         partition_index: partition.partition_index,
                         error_code: match resolved {
                             Err(error) => code(*error),
+                            Ok(found) if !found.has(partition.partition_index) => {
+                                code(ErrorCode::UnknownTopicOrPartition)
+                            }
                             Ok(_) => match answers.next().expect("an answer for each offset") {
                                 Ok(()) => 0,
                                 Err(refused) => code(groups::error(refused)),
@@ -83,21 +86,34 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: OffsetCommitRequest<
     })
 }
 
+/// A topic that is there.
+struct Found {
+    name: String,
+    id: RawTopicId,
+    partitions: usize,
+}
+
+impl Found {
+    fn has(&self, partition: i32) -> bool {
+        usize::try_from(partition).is_ok_and(|index| index < self.partitions)
+    }
+}
+
 fn resolve<E: Env>(
     call: &Call<E>,
     topic: &OffsetCommitRequestTopic<'_>,
-) -> Result<(String, RawTopicId), ErrorCode> {
-    if call.version >= TOPIC_IDS_SINCE {
-        let name = call
-            .broker
-            .topic_name(topic.topic_id)
-            .ok_or(ErrorCode::UnknownTopicId)?;
-        Ok((name, topic.topic_id))
+) -> Result<Found, ErrorCode> {
+    let metadata = call.broker.controller.metadata();
+    let found = if call.version >= TOPIC_IDS_SINCE {
+        let id = TopicId(topic.topic_id);
+        metadata.topic_by_id(id).ok_or(ErrorCode::UnknownTopicId)?
     } else {
-        let id = call
-            .broker
-            .topic_id(topic.name)
-            .ok_or(ErrorCode::UnknownTopicOrPartition)?;
-        Ok((topic.name.to_string(), id))
-    }
+        let found = metadata.topic(topic.name);
+        found.ok_or(ErrorCode::UnknownTopicOrPartition)?
+    };
+    Ok(Found {
+        name: found.name.clone(),
+        id: found.id().0,
+        partitions: found.partitions.len(),
+    })
 }
