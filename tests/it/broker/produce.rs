@@ -386,3 +386,20 @@ fn a_connection_that_goes_away_takes_nothing_back() {
         assert_eq!(peer.fetch("t", 0, 0).await.1, 1);
     });
 }
+
+#[test]
+fn the_time_a_producer_gives_is_for_replicas_and_not_for_the_leaders_own_disk() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        for (number, (acks, timeout_ms)) in [(1, 0), (1, 1), (-1, 0)].into_iter().enumerate() {
+            let batch = peer.batch(&[b"x"]);
+            let mut request = produce("t", 0, batch, acks);
+            request.timeout_ms = timeout_ms;
+            let reply = peer.call(9, &request).await;
+            let response: ProduceResponse<'_> = reply.read();
+            let answer = only(&response);
+            assert_eq!((answer.error_code, answer.base_offset), (0, number as i64));
+        }
+    });
+}

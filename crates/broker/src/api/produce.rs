@@ -4,6 +4,8 @@
 //! batches keep their order; the acknowledgement waits apart. Whatever `acks` says, nothing is acknowledged before it is
 //! durable. A batch is examined once, here; topics with another codec or with log append time have it rewritten here and nowhere else.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, ready};
@@ -29,6 +31,8 @@ use crate::session::TopicRef;
 
 /// The most that the records of one batch may be when decompressed: as much as a request could carry without compression.
 const DECOMPRESSED_MAX: usize = 100 << 20;
+/// How long is waited for what the leader has to do alone: longer than the slowest disk that is still of use.
+const SYNC_TIME_MAX: Duration = Duration::from_secs(120);
 /// Zstandard is allowed from this version on.
 const ZSTD_SINCE: i16 = 7;
 /// Topics are named by id from this version on.
@@ -186,7 +190,11 @@ fn take_over<E: Env>(
     } else {
         None
     };
-    let timeout = std::time::Duration::from_millis(request.timeout_ms.max(0) as u64);
+    // The time is for the replicas. What the leader alone has to do is waited for: nothing else would be true.
+    let timeout = match (request.acks, request.timeout_ms) {
+        (-1, 1..) => Duration::from_millis(request.timeout_ms as u64),
+        _ => SYNC_TIME_MAX,
+    };
     let terms = Terms {
         acks: request.acks,
         deadline: call.broker.env.now() + timeout,
@@ -356,7 +364,7 @@ fn stored_codec(settings: &TopicSettings) -> Option<(Codec, Option<i32>)> {
     Some((codec, codec.levels().contains(&level).then_some(level)))
 }
 
-/// Waits for every batch, at most until the request's deadline, and answers.
+/// Waits for every batch, at most until the deadline, and answers.
 async fn finish<E: Env>(
     call: Call<E>,
     terms: Terms,
