@@ -262,8 +262,10 @@ impl<J, S> Coordinator<J, S> {
             }
             answers
         };
-        self.step(now, &request.group_id, effects, leave)
-            .ok_or(GroupError::UnknownMember)
+        let unknown = || vec![Err(GroupError::UnknownMember); request.members.len()];
+        Ok(self
+            .step(now, &request.group_id, effects, leave)
+            .unwrap_or_else(unknown))
     }
 
     /// The callers of all parked requests, when the coordinator is thrown away.

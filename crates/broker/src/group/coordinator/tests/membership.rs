@@ -181,7 +181,8 @@ fn what_a_member_says_about_itself_is_validated() {
         (GroupError::UnknownMember, "a")
     );
     assert_eq!(story.heartbeat("a", 1), Err(GroupError::UnknownMember));
-    assert_eq!(story.leave(&[("a", None)]), Err(GroupError::UnknownMember));
+    let strangers = story.leave(&[("a", None), ("", Some("i"))]);
+    assert_eq!(strangers, Ok(vec![Err(GroupError::UnknownMember); 2]));
 }
 
 #[test]
