@@ -381,3 +381,26 @@ fn a_thousand_topics_come_and_go_in_one_request_each() {
         assert_eq!(place.inspect().await.partitions, []);
     });
 }
+
+#[test]
+fn a_topic_that_is_named_twice_is_refused_once_and_of_a_setting_the_last_value_counts() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        let request = CreateTopicsRequest {
+            topics: vec![
+                new_topic("twice", 1, &[]),
+                new_topic("good", 1, &[("retention.ms", "1"), ("retention.ms", "2")]),
+                new_topic("twice", 2, &[]),
+            ],
+            ..CreateTopicsRequest::default()
+        };
+        let reply = peer.call(7, &request).await;
+        let response: CreateTopicsResponse<'_> = reply.read();
+        let topics = response.topics.iter();
+        let answers: Vec<_> = topics.map(|topic| (topic.name, topic.error_code)).collect();
+        assert_eq!(answers, [("twice", 42), ("good", 0)]);
+        let configs = response.topics[1].configs.as_deref().unwrap_or_default();
+        let retention = configs.iter().find(|config| config.name == "retention.ms");
+        assert_eq!(retention.and_then(|config| config.value), Some("2"));
+    });
+}

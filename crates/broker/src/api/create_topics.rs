@@ -38,8 +38,12 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: CreateTopicsRequest<
     let broker = &call.broker;
     let names = request.topics.iter().map(|topic| topic.name);
     let twice = duplicates(names);
+    // A name is answered once, however often it is there.
+    let mut seen = BTreeSet::new();
+    let named = request.topics.iter();
+    let named: Vec<_> = named.filter(|topic| seen.insert(topic.name)).collect();
     let is_too_many = request.topics.len() > TOPICS_MAX;
-    let results = join_all(request.topics.iter().map(async |topic| {
+    let results = join_all(named.iter().map(async |topic| {
         if is_too_many {
             return Err((
                 ErrorCode::PolicyViolation,
@@ -49,13 +53,13 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: CreateTopicsRequest<
         if twice.contains(&topic.name) {
             return Err((
                 ErrorCode::InvalidRequest,
-                "the topic is named more than once in the request".to_string(),
+                "Duplicate topic name.".to_string(),
             ));
         }
         create(broker, topic, request.validate_only).await
     }))
     .await;
-    let topics = request.topics.iter().zip(&results);
+    let topics = named.iter().zip(&results);
     let topics = topics.map(|(topic, result)| match result {
         Ok(created) => CreatableTopicResult {
             name: topic.name,
@@ -135,13 +139,7 @@ fn plan<E: Env>(broker: &Broker<E>, topic: &CreatableTopic<'_>) -> Result<Planne
     }
     let assignments = assignments(broker, topic)?;
     let mut configs = BTreeMap::new();
-    let keys = topic.configs.iter().map(|config| config.name);
-    if let Some(key) = duplicates(keys).first() {
-        return Err((
-            ErrorCode::InvalidRequest,
-            format!("the setting {key} is given more than once"),
-        ));
-    }
+    // Of a key that is there more than once, the last value counts, as in Kafka.
     for config in &topic.configs {
         let Some(value) = config.value else {
             return Err((
