@@ -291,12 +291,14 @@ pub(crate) fn read<T: Setting>(definition: &Definition, text: &str) -> Result<T,
     }
 }
 
-/// The known key that `key` most likely means, if any is near enough to be a slip of the keyboard.
+/// The known key that `key` most likely means. Many a broker key is a topic's with `log.` before it, and is often written without.
 pub fn nearest<'n>(key: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     known
-        .map(|name| (distance(key, name), name))
+        .map(|name| {
+            let short = name.strip_prefix("log.").unwrap_or(name);
+            (distance(key, name).min(distance(key, short)), name)
+        })
         .min()
-        .filter(|(distance, name)| *distance <= 2.max(name.len() / 3))
         .map(|(_, name)| name)
 }
 

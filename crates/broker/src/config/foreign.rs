@@ -3,6 +3,71 @@
 //! People bring their `server.properties`. A key that tunes something this node does not have is accepted with
 //! one warning; a key that would make it safer, or otherwise promise what it cannot keep, is refused. Anything else is unknown.
 
+/// What Kafka expects as the value of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    Integer,
+    Number,
+    Boolean,
+    Text,
+}
+
+impl Expected {
+    /// What a value has to be, unless `text` is one.
+    pub fn refuses(self, text: &str) -> Option<&'static str> {
+        let text = text.trim();
+        let (is_one, what) = match self {
+            Expected::Integer => (text.parse::<i64>().is_ok(), "must be a whole number"),
+            Expected::Number => {
+                let number = text.parse::<f64>();
+                (number.is_ok_and(f64::is_finite), "must be a number")
+            }
+            Expected::Boolean => {
+                let is_one = ["true", "false"]
+                    .iter()
+                    .any(|b| b.eq_ignore_ascii_case(text));
+                (is_one, "must be true or false")
+            }
+            Expected::Text => (true, ""),
+        };
+        (!is_one).then_some(what)
+    }
+}
+
+/// Ends of names by which Kafka's keys tell what they expect. The first that fits holds.
+const EXPECTED: &[(&str, Expected)] = &[
+    ("io.buffer.load.factor", Expected::Number),
+    ("io.max.bytes.per.second", Expected::Number),
+    (".backlog.size", Expected::Integer),
+    (".broker.percentage", Expected::Integer),
+    (".bytes", Expected::Integer),
+    (".compression.codec", Expected::Integer),
+    (".enable", Expected::Boolean),
+    (".factor", Expected::Integer),
+    (".fetchers", Expected::Integer),
+    (".isr", Expected::Integer),
+    (".max.id", Expected::Integer),
+    (".ms", Expected::Integer),
+    (".num", Expected::Integer),
+    (".num.samples", Expected::Integer),
+    (".partitions", Expected::Integer),
+    (".requests", Expected::Integer),
+    (".required.acks", Expected::Integer),
+    (".retries", Expected::Integer),
+    (".seconds", Expected::Integer),
+    (".size", Expected::Integer),
+    (".size.limit", Expected::Integer),
+    (".snapshots", Expected::Integer),
+    (".threads", Expected::Integer),
+    (".threads.per.data.dir", Expected::Integer),
+];
+
+/// What Kafka expects of a key that [`lookup`] accepts.
+pub fn expected(key: &str) -> Expected {
+    let found = EXPECTED.iter().find(|(end, _)| key.ends_with(end));
+    found.map_or(Expected::Text, |(_, expected)| *expected)
+}
+
 /// What becomes of a key that is no setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Foreign {
@@ -16,6 +81,7 @@ const NO_SECURITY: &str =
     "TLS, SASL and authorizers are not available; remove it, and keep the listener on loopback";
 const NO_CODE: &str = "classes cannot be loaded here";
 const NO_TIERS: &str = "there is no remote storage here";
+const NO_QUOTAS: &str = "clients are not held to quotas here";
 
 /// Keys that tune what this node does not have.
 const NOTHING_TO_ACT_ON: &[&str] = &[
@@ -119,6 +185,8 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("password.encoder.", NO_SECURITY),
     ("principal.builder.class", NO_SECURITY),
+    ("quota.consumer.default", NO_QUOTAS),
+    ("quota.producer.default", NO_QUOTAS),
     ("remote.log.", NO_TIERS),
     ("replica.selector.class", NO_CODE),
     ("sasl.", NO_SECURITY),

@@ -58,15 +58,19 @@ impl StaticSettings {
                 .insert(definition.name, canonical.unwrap_or_default());
             return Ok(None);
         }
+        let unavailable = |why| Refusal::Unavailable {
+            key: key.to_string(),
+            value: text.to_string(),
+            why,
+        };
         match foreign::lookup(key) {
-            Some(Foreign::NothingToActOn) => Ok(Some(format!(
-                "{key} is accepted, but there is nothing here for it to act on"
-            ))),
-            Some(Foreign::Refused(why)) => Err(Refusal::Unavailable {
-                key: key.to_string(),
-                value: text.to_string(),
-                why,
-            }),
+            Some(Foreign::NothingToActOn) => match foreign::expected(key).refuses(text) {
+                Some(why) => Err(unavailable(why)),
+                None => Ok(Some(format!(
+                    "{key} is accepted, but there is nothing here for it to act on"
+                ))),
+            },
+            Some(Foreign::Refused(why)) => Err(unavailable(why)),
             None => Err(Refusal::UnknownKey {
                 key: key.to_string(),
                 nearest: nearest(key, BrokerSettings::DEFINITIONS.iter().map(|d| d.name)),

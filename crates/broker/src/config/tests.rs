@@ -143,7 +143,36 @@ fn kafkas_own_keys_are_honoured_warned_about_or_refused() {
     assert!(settings.is_set("num.partitions"));
     let warning = settings.set("num.io.threads", "8").expect("accepted");
     assert!(warning.expect("with a warning").contains("num.io.threads"));
-    assert!(settings.set("ssl.keystore.location", "/k").is_err());
+    for (key, value) in [
+        ("num.network.threads", "abc"),
+        ("num.network.threads", ""),
+        ("broker.heartbeat.interval.ms", "2s"),
+        ("log.cleaner.io.buffer.load.factor", "much"),
+        ("controlled.shutdown.enable", "yes"),
+        ("quota.producer.default", "1000"),
+        ("quota.consumer.default", "1000"),
+        ("ssl.keystore.location", "/k"),
+    ] {
+        let refusal = settings.set(key, value);
+        assert!(
+            matches!(refusal, Err(Refusal::Unavailable { .. })),
+            "{key}={value}: {refusal:?}"
+        );
+    }
+    for (key, value) in [
+        ("log.cleaner.io.buffer.load.factor", "0.9"),
+        (
+            "log.cleaner.io.max.bytes.per.second",
+            "1.7976931348623157E308",
+        ),
+        ("controlled.shutdown.enable", "TRUE"),
+        ("controller.quorum.bootstrap.servers", "a:1,b:2"),
+        ("socket.send.buffer.bytes", "-1"),
+        ("replica.socket.timeout.ms", "30000"),
+    ] {
+        let warning = settings.set(key, value).expect("accepted");
+        assert!(warning.is_some(), "{key}={value}");
+    }
     assert!(
         settings
             .set("listener.name.internal.ssl.client.auth", "required")
@@ -156,6 +185,18 @@ fn kafkas_own_keys_are_honoured_warned_about_or_refused() {
             nearest: Some("num.partitions")
         }
     );
+    for (key, near) in [
+        ("retnetion.ms", "log.retention.ms"),
+        ("log.retnetion.ms", "log.retention.ms"),
+        ("massage.max.bites", "message.max.bytes"),
+    ] {
+        let refusal = settings.set(key, "1").unwrap_err();
+        let expected = Refusal::UnknownKey {
+            key: key.into(),
+            nearest: Some(near),
+        };
+        assert_eq!(refusal, expected);
+    }
 }
 
 #[test]
