@@ -100,10 +100,15 @@ impl Chaos {
 
     /// Breaks things for so long, by the world's rates. Leaves broken what is broken; see [`Chaos::heal`].
     pub async fn rage(&self, duration: Duration) {
+        let end = self.0.world.elapsed() + duration;
+        self.rage_while(|| self.0.world.elapsed() < end).await;
+    }
+
+    /// As [`Chaos::rage`], for as long as the condition holds.
+    pub async fn rage_while(&self, goes_on: impl Fn() -> bool) {
         let world = &self.0.world;
         self.0.raging.set(true);
-        let end = world.elapsed() + duration;
-        while world.elapsed() < end {
+        while goes_on() {
             world.sleep(TICK).await;
             if self.strikes(self.0.nodes[0], FaultKind::NodePowerCutAll) {
                 self.met(FaultKind::NodePowerCutAll);

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 use taffrail_broker::config::StaticSettings;
-use taffrail_broker::{Inspection, Node, NodeConfig, StartError};
+use taffrail_broker::{IN_FLIGHT_MAX, Inspection, Node, NodeConfig, StartError};
 use taffrail_client::TopicPartitionName;
 use taffrail_env::{Clock, Spawn};
 use taffrail_storage::{Health, OpenError};
@@ -80,6 +80,7 @@ pub struct Broker {
     refusal: RefCell<Option<Refusal>>,
     /// What the last look saw.
     seen: RefCell<Option<Inspection>>,
+    advances: Cell<u64>,
     /// What the offline verification found.
     verified: RefCell<Option<Result<(), String>>>,
     stopped_cleanly: Cell<bool>,
@@ -99,6 +100,7 @@ impl Broker {
             serving: Cell::new(false),
             refusal: RefCell::new(None),
             seen: RefCell::new(None),
+            advances: Cell::new(0),
             verified: RefCell::new(None),
             stopped_cleanly: Cell::new(false),
             stop_error: RefCell::new(None),
@@ -173,6 +175,14 @@ impl Broker {
     async fn look(&self, stage: &Stage, node: &Node<SimEnv>) {
         let seen = node.inspect().await;
         let (number, incarnation) = (self.node.number(), self.world.incarnation(self.node));
+        let committed = |seen: &Inspection| -> i64 {
+            let marks = seen.partitions.iter().map(|view| view.high_watermark);
+            marks.sum()
+        };
+        let before = self.seen.borrow().as_ref().map_or(0, committed);
+        if committed(&seen) != before {
+            self.advances.set(self.advances.get() + 1);
+        }
         for view in &seen.partitions {
             let partition = stage.identity(&TopicPartitionName::new(
                 &*view.topic,
@@ -196,6 +206,12 @@ impl Broker {
             node: number,
             used,
             budget: BUDGET_BYTES + BESIDE_BUDGET_BYTES,
+        });
+        stage.tell(Event::Queue {
+            node: number,
+            what: "requests of one connection",
+            longest: seen.in_flight_peak,
+            bound: IN_FLIGHT_MAX,
         });
         *self.seen.borrow_mut() = Some(seen);
     }
@@ -230,6 +246,11 @@ impl Broker {
             Some(Refusal { invariant, why }) => (invariant, why),
             None => ("LIVE-PRODUCE", "it is still starting".to_owned()),
         }
+    }
+
+    /// At how many looks there was something committed that was not there at the look before.
+    pub fn advances(&self) -> u64 {
+        self.advances.get()
     }
 
     /// Bytes of the memory budget that were reserved at the last look.

@@ -216,6 +216,13 @@ pub enum Event {
         used: u64,
         budget: u64,
     },
+    /// The longest that a queue of a node ever was, and may be.
+    Queue {
+        node: u32,
+        what: &'static str,
+        longest: usize,
+        bound: usize,
+    },
     /// Reservations still held by a node while nobody asks anything of it.
     IdleReservations {
         node: u32,

@@ -1,6 +1,6 @@
 //! What every connection and every handler on shard 0 shares.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -61,6 +61,8 @@ pub(crate) struct Broker<E: Env> {
     pub sessions: RefCell<FetchSessions>,
     pub counters: Counters,
     /// Set when the node begins to stop.
+    /// The most requests that one connection ever had under way.
+    pub in_flight_peak: Cell<usize>,
     pub stopping: Signal,
 }
 

@@ -29,7 +29,7 @@ use crate::deadline::until;
 use crate::signal::UnderWay;
 
 /// Requests of one connection under way.
-pub(crate) const IN_FLIGHT_MAX: usize = 5;
+pub const IN_FLIGHT_MAX: usize = 5;
 /// Room in the channel between the two loops. Beside those, one request is being put into it, and one is waited for or
 /// answered.
 const CHANNEL: usize = IN_FLIGHT_MAX - 2;
@@ -154,6 +154,8 @@ impl<E: Env> Requests<E> {
                 peer: self.peer,
             };
             let step = self.under_way.begin();
+            let peak = &self.broker.in_flight_peak;
+            peak.set(peak.get().max(self.under_way.count()));
             let started = api::start(call, header.key, frame.bytes, header.body_at).await;
             if let Some(end) = end {
                 // What a producer sent before it went is appended, though nobody is left to be told.

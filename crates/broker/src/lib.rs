@@ -27,6 +27,7 @@ mod settings;
 mod shard;
 mod signal;
 
+pub use connection::IN_FLIGHT_MAX;
 pub use controller::{RestoreFailure, Unavailable};
 pub use metrics::{Metric, MetricKind, MetricsSnapshot};
 pub use node::{

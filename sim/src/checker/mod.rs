@@ -6,6 +6,7 @@
 
 mod acked_durable;
 mod acked_offset;
+mod bounded_queue;
 mod budget_zero;
 mod docket;
 mod epoch_cache_exact;
@@ -81,6 +82,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(replay_equal::ReplayEqual),
         Box::new(mem_ceiling::MemCeiling),
         Box::new(budget_zero::BudgetZero),
+        Box::new(bounded_queue::BoundedQueue),
     ]
 }
 

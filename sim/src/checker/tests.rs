@@ -512,3 +512,15 @@ fn memory_over_budget_and_leaked_reservations_are_seen() {
         Some("BUDGET-ZERO")
     );
 }
+
+#[test]
+fn a_queue_beyond_its_bound_is_seen() {
+    let queue = |longest| Event::Queue {
+        node: 1,
+        what: "requests of one connection",
+        longest,
+        bound: 5,
+    };
+    assert_eq!(verdict([queue(5)]), None);
+    assert_eq!(verdict([queue(6)]), Some("BOUNDED-QUEUE"));
+}

@@ -28,8 +28,10 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// How much of everything.
 #[derive(Clone, Copy, Debug)]
 struct Size {
-    /// Simulated milliseconds of faults, drawn between these.
-    chaos_ms: (u64, u64),
+    /// Faults end when so much was achieved in spite of them, drawn between these; see [`Broker::advances`].
+    advances: (u64, u64),
+    /// Or after this time, however little that was.
+    chaos_max: Duration,
     producers: u64,
     readers: u64,
     committers: u64,
@@ -93,7 +95,8 @@ const STORAGE_MENU: &[(FaultKind, u32)] = &[
 /// Seconds of everything, for every build.
 pub(super) fn smoke(simulation: Simulation) -> Outcome<()> {
     let size = Size {
-        chaos_ms: (300, 900),
+        advances: (10, 40),
+        chaos_max: Duration::from_secs(2),
         producers: 1,
         readers: 1,
         committers: 1,
@@ -109,7 +112,8 @@ pub(super) fn smoke(simulation: Simulation) -> Outcome<()> {
 /// One broker under everything that a disk, a network, a process and a clock can do.
 pub(super) fn storage(simulation: Simulation) -> Outcome<()> {
     let size = Size {
-        chaos_ms: (2_000, 8_000),
+        advances: (30, 150),
+        chaos_max: Duration::from_secs(120),
         producers: 3,
         readers: 2,
         committers: 1,
@@ -135,7 +139,7 @@ async fn live(world: World, size: Size) {
     let decisions = world.decisions();
     let partitions = decisions.between(decisions.stream("profile/partitions"), 1, 4) as i32;
     let length = decisions.stream("profile/length");
-    let chaos_ms = decisions.between(length, size.chaos_ms.0, size.chaos_ms.1);
+    let advances = decisions.between(length, size.advances.0, size.advances.1);
     let broker = Broker::new(&world, NodeOptions::named("broker"), partitions);
     let stage = Stage::new(&world, broker.address(), draw_topics(&world, partitions));
     let (starter, told) = (broker.clone(), stage.clone());
@@ -145,7 +149,9 @@ async fn live(world: World, size: Size) {
     let healed = Rc::new(Cell::new(false));
     let over = healed.clone();
     world.spawn_harness(broker.clone().restart_at_times(move || over.get()));
-    chaos.rage(Duration::from_millis(chaos_ms)).await;
+    chaos
+        .rage_while(|| broker.advances() < advances && world.elapsed() < size.chaos_max)
+        .await;
     healed.set(true);
     chaos.heal();
     if progress(&world, &broker, &stage).await {

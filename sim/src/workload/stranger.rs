@@ -1,15 +1,16 @@
 //! A stranger: no client of anybody's making. Claims lengths that it does not send, leaves in the middle of a frame, sends noise,
-//! asks for more than it takes, and produces batches that were damaged on their way.
+//! asks for more than it takes, sends without end, and produces batches that were damaged on their way.
 //!
 //! Whatever it does, the broker keeps to its memory, gives back what it reserved, and lets nobody read a
 //! damaged record. Each of its records is told to the judges as it was before it was damaged.
 
-use super::peer::Peer;
+use super::peer::{Answer, Peer};
 use super::{Phase, Presence, Stage, value};
 use crate::decision::Stream;
 use crate::env::SimEnv;
-use crate::history::{ClientId, Event};
+use crate::history::{ClientId, Event, OperationId};
 use bytes::{BufMut, Bytes, BytesMut};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 use taffrail_client::{Codec, Record, TopicPartitionName};
@@ -70,10 +71,11 @@ impl Stranger {
         let Some(peer) = Peer::connect(&self.env, broker, &name, PATIENCE).await else {
             return;
         };
-        match self.draw(5) {
+        match self.draw(6) {
             0 => self.claim(peer).await,
             1 => self.make_noise(peer).await,
             2 => self.ask_and_not_listen(peer).await,
+            3 => self.flood(peer).await,
             _ => self.produce_damaged(peer).await,
         }
     }
@@ -132,37 +134,74 @@ impl Stranger {
         peer.leave();
     }
 
+    /// Sends more batches than anybody should have on their way, before it takes the first answer.
+    async fn flood(&self, mut peer: Peer) {
+        let partition = self.stage.pick_partition(self.choice);
+        let mut open = VecDeque::new();
+        for _ in 0..10 + self.draw(40) {
+            let (operation, batch) = self.begin(&partition);
+            open.push_back(operation);
+            let request = produce(&partition, batch.freeze());
+            if peer.send(PRODUCE_VERSION, &request).await.is_none() {
+                break;
+            }
+        }
+        self.stage.count("floods");
+        self.rest(200).await;
+        while let Some(operation) = open.pop_front() {
+            let answer = peer.receive().await;
+            let goes_on = answer.is_some();
+            self.end(operation, answer);
+            if !goes_on {
+                break;
+            }
+        }
+        for operation in open {
+            self.end(operation, None);
+        }
+        peer.leave();
+    }
+
     /// Produces a batch of which a bit flipped after its checksum was made.
     async fn produce_damaged(&self, mut peer: Peer) {
         let partition = self.stage.pick_partition(self.choice);
+        let (operation, mut batch) = self.begin(&partition);
+        let at = CHECKSUM_AT + self.draw((batch.len() - CHECKSUM_AT) as u64) as usize;
+        batch[at] ^= 1 << self.draw(8);
+        let request = produce(&partition, batch.freeze());
+        let answer = peer.call(PRODUCE_VERSION, &request).await;
+        self.stage.count("damaged-batches");
+        self.end(operation, answer);
+        peer.leave();
+    }
+
+    /// A new record, told, as a batch.
+    fn begin(&self, partition: &TopicPartitionName) -> (OperationId, BytesMut) {
         let number = self.stage.next_record();
         let record = value::record(number, self.stage.record_time(), 400);
         let operation = self.stage.next_operation();
         self.stage.tell(Event::SendStarted {
             operation,
             client: self.id,
-            partition: self.stage.identity(&partition),
+            partition: self.stage.identity(partition),
             record: value::as_written(number, &record),
             idempotent: false,
         });
-        let mut batch = batch_of(&record);
-        let at = CHECKSUM_AT + self.draw((batch.len() - CHECKSUM_AT) as u64) as usize;
-        batch[at] ^= 1 << self.draw(8);
-        let request = produce(&partition, batch.freeze());
-        let fate = match peer.call(PRODUCE_VERSION, &request).await {
-            None => Fate::Unknown,
-            Some(answer) => match answer.read::<ProduceRequest<'_>>(PRODUCE_VERSION) {
-                Some(response) => fate(&response.responses[0].partition_responses[0]),
-                None => Fate::Unknown,
-            },
-        };
-        self.stage.count("damaged-batches");
-        self.stage.tell(match fate {
+        (operation, batch_of(&record))
+    }
+
+    /// Tells what became of it.
+    fn end(&self, operation: OperationId, answer: Option<Answer>) {
+        let fate = answer.as_ref().and_then(|answer| {
+            let response = answer.read::<ProduceRequest<'_>>(PRODUCE_VERSION)?;
+            let answer = response.responses.first()?.partition_responses.first()?;
+            Some(fate(answer))
+        });
+        self.stage.tell(match fate.unwrap_or(Fate::Unknown) {
             Fate::Acked(offset) => Event::SendAcked { operation, offset },
             Fate::Refused => Event::SendFailed { operation },
             Fate::Unknown => Event::SendUnknown { operation },
         });
-        peer.leave();
     }
 }
 

@@ -1,6 +1,6 @@
 //! How a node comes up, and the tasks it then runs: accepting, housekeeping, finishing what a full disk left undone.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -98,6 +98,7 @@ pub async fn start<E: Env>(env: E, config: NodeConfig) -> Result<Node<E>, StartE
         admission: RefCell::new(Admission::new(Limits::of(fixed))),
         sessions: RefCell::new(FetchSessions::new(fixed.max_fetch_sessions as usize)),
         counters: Counters::default(),
+        in_flight_peak: Cell::new(0),
         stopping: Signal::default(),
     });
     let connections = UnderWay::default();

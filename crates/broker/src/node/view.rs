@@ -27,6 +27,8 @@ pub struct Inspection {
     /// Requests that wait for memory.
     pub budget_waiting: usize,
     pub connections: usize,
+    /// The most requests that one connection ever had under way.
+    pub in_flight_peak: usize,
     pub fetch_sessions: usize,
     pub fetch_session_partitions: usize,
     /// Metadata commands applied since the start, those read from the log included.
@@ -142,6 +144,7 @@ impl<E: Env> Node<E> {
             budget_total: broker.budget.total(),
             budget_waiting: broker.budget.waiting(),
             connections: broker.admission.borrow().open(),
+            in_flight_peak: broker.in_flight_peak.get(),
             fetch_sessions: broker.sessions.borrow().len(),
             fetch_session_partitions: broker.sessions.borrow().partitions(),
             metadata_commands: broker.controller.applied(),
