@@ -60,9 +60,9 @@ pub(crate) struct Broker<E: Env> {
     pub admission: RefCell<Admission>,
     pub sessions: RefCell<FetchSessions>,
     pub counters: Counters,
-    /// Set when the node begins to stop.
     /// The most requests that one connection ever had under way.
     pub in_flight_peak: Cell<usize>,
+    /// Set when the node begins to stop.
     pub stopping: Signal,
 }
 

@@ -32,8 +32,9 @@ pub(super) async fn replay<E: Env>(
     let mut next = position;
     loop {
         let ends = router.ends_of(METADATA_LOG).await;
-        let end = ends.map_or(0, |ends| ends.high_watermark);
-        if next >= end {
+        // A storage that has stopped has no logs. That is not an empty log.
+        let ends = ends.ok_or(RestoreFailure::Read(ReadError::Deleted))?;
+        if next >= ends.high_watermark {
             let replayed = sequencer.position() - position as u64;
             return Ok((sequencer, replayed));
         }

@@ -43,6 +43,9 @@ pub(super) async fn load<E: Env>(
     log: TopicPartition,
     until: Option<Position>,
 ) -> Result<(Stored, Position), LoadError> {
+    // A snapshot may be taken, and the log's start moved up to it, at any time here. A start asked for before, and an
+    // end asked for after the snapshot was read have it between them.
+    let before = router.ends_of(log).await.ok_or(LoadError::NoLog)?;
     let saved = router.load_state(log).await.map_err(LoadError::Storage)?;
     let (mut stored, mut next) = match saved {
         Some((end, state)) => {
@@ -53,10 +56,10 @@ pub(super) async fn load<E: Env>(
         None => (Stored::default(), 0),
     };
     let ends = router.ends_of(log).await.ok_or(LoadError::NoLog)?;
-    if next < ends.log_start_offset || next > ends.high_watermark {
+    if next < before.log_start_offset || next > ends.high_watermark {
         return Err(LoadError::Content(format!(
             "the snapshot ends at offset {next}, and the log holds {} to {}",
-            ends.log_start_offset, ends.high_watermark
+            before.log_start_offset, ends.high_watermark
         )));
     }
     let end = until.map_or(ends.high_watermark, |until| {
