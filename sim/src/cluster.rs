@@ -7,7 +7,7 @@
 use crate::env::SimEnv;
 use crate::history::{Bounds, Event};
 use crate::node::{NodeId, NodeOptions};
-use crate::workload::Stage;
+use crate::workload::{Stage, turnover};
 use crate::world::World;
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
@@ -184,10 +184,11 @@ impl Broker {
             self.advances.set(self.advances.get() + 1);
         }
         for view in &seen.partitions {
-            let partition = stage.identity(&TopicPartitionName::new(
-                &*view.topic,
-                view.partition.partition,
-            ));
+            let name = TopicPartitionName::new(&*view.topic, view.partition.partition);
+            let partition = match name.topic == turnover::TOPIC {
+                true => view.partition,
+                false => stage.identity(&name),
+            };
             let bounds = Bounds {
                 start: view.log_start_offset,
                 last_stable: view.high_watermark,

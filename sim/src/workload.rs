@@ -13,6 +13,7 @@ pub mod read_back;
 pub mod reader;
 pub mod scanner;
 pub mod stranger;
+pub mod turnover;
 pub mod value;
 pub mod zombie;
 
@@ -44,8 +45,6 @@ const EPOCH_MS: i64 = 1_700_000_000_000;
 pub struct Topic {
     pub name: String,
     pub partitions: i32,
-    /// Records may go by retention.
-    pub retained: bool,
 }
 
 /// What all clients of a run share.
@@ -54,6 +53,8 @@ pub struct Stage {
     /// `HOST:PORT` of the broker.
     pub broker: String,
     pub topics: Vec<Topic>,
+    /// What the turnover's topic is at present; see [`turnover`].
+    pub resident: RefCell<Option<turnover::Resident>>,
     pub phase: Cell<Phase>,
     /// Clients that have not ended yet.
     pub busy: Cell<u32>,
@@ -72,6 +73,7 @@ impl Stage {
             world: world.clone(),
             broker,
             topics,
+            resident: RefCell::new(None),
             phase: Cell::new(Phase::Work),
             busy: Cell::new(0),
             unsettled: Cell::new(0),
@@ -122,7 +124,8 @@ impl Stage {
         self.world.count(what);
     }
 
-    /// A partition, as judges name it. The workload never gives a name to a second topic, so names serve as identities.
+    /// A partition, as judges name it. Only the turnover gives a name to a second topic; elsewhere names
+    /// serve as identities.
     pub fn identity(&self, name: &TopicPartitionName) -> TopicPartition {
         let mut topic = [0; 16];
         for (byte, from) in topic.iter_mut().zip(name.topic.bytes()) {

@@ -226,24 +226,38 @@ impl<E: Env> Admin<E> {
 
     /// Deletes a topic.
     pub async fn delete_topic(&self, topic: &str) -> Result<(), ClientError> {
-        self.change(async |until| self.delete_topic_once(topic, until).await)
+        self.change(async |until| {
+            self.delete_topic_once(Some(topic), TopicId::ZERO, until)
+                .await
+        })
+        .await
+    }
+
+    /// Deletes the topic with this id, and never one that has been given its name since. So this may be repeated after a failure that
+    /// leaves the outcome open.
+    pub async fn delete_topic_with_id(&self, id: TopicId) -> Result<(), ClientError> {
+        self.change(async |until| self.delete_topic_once(None, id, until).await)
             .await
     }
 
-    async fn delete_topic_once(&self, topic: &str, until: Instant) -> Try<()> {
+    async fn delete_topic_once(&self, name: Option<&str>, id: TopicId, until: Instant) -> Try<()> {
         let request = DeleteTopicsRequest {
             topics: vec![DeleteTopicState {
-                name: Some(topic),
-                ..DeleteTopicState::default()
+                name,
+                topic_id: id.0,
             }],
-            topic_names: vec![topic],
+            // What older brokers read, who know of no ids: nothing then, rather than another topic.
+            topic_names: name.into_iter().collect(),
             timeout_ms: millis(self.client.options().request_timeout),
         };
         let reply = self.call_controller(&request, until).await?;
         let response = reply
             .read::<DeleteTopicsRequest<'_>>()
             .map_err(unreadable)?;
-        let subject = format!("topic {topic}");
+        let subject = match name {
+            Some(name) => format!("topic {name}"),
+            None => format!("topic {id}"),
+        };
         let result = response
             .responses
             .first()

@@ -1,4 +1,5 @@
-//! NO-CROSS-TOPIC: what a partition returns was produced to that very topic id and partition.
+//! NO-CROSS-TOPIC: what a partition returns was produced to that very topic id and partition. TOPIC-ID: above all, a topic returns
+//! nothing of another one that was deleted, whatever their names.
 
 use super::{Case, Checker, Violation};
 use crate::history::{Event, Written};
@@ -14,6 +15,7 @@ pub struct NoCrossTopic {
 impl NoCrossTopic {
     fn check(
         &self,
+        case: &Case<'_>,
         partition: TopicPartition,
         records: &[(Offset, Written)],
     ) -> Result<(), Violation> {
@@ -25,7 +27,11 @@ impl NoCrossTopic {
                     "{partition:?} returned at offset {offset} record {} of {home:?}",
                     record.id
                 );
-                return Err(Violation::new("NO-CROSS-TOPIC", witness));
+                let invariant = match case.is_deleted(*home) {
+                    true => "TOPIC-ID",
+                    false => "NO-CROSS-TOPIC",
+                };
+                return Err(Violation::new(invariant, witness));
             }
         }
         Ok(())
@@ -34,7 +40,7 @@ impl NoCrossTopic {
 
 impl Checker for NoCrossTopic {
     fn invariants(&self) -> &'static [&'static str] {
-        &["NO-CROSS-TOPIC"]
+        &["NO-CROSS-TOPIC", "TOPIC-ID"]
     }
 
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
@@ -45,7 +51,7 @@ impl Checker for NoCrossTopic {
             self.home.insert(record.id, *partition);
         }
         match case.read() {
-            Some((partition, records)) => self.check(partition, records),
+            Some((partition, records)) => self.check(case, partition, records),
             None => Ok(()),
         }
     }

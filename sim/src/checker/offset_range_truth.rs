@@ -1,4 +1,7 @@
 //! OFFSET-RANGE-TRUTH: a reader is told "out of range" only for an offset outside of [start, end).
+//!
+//! Whoever is told so may be the first to learn that retention moved the start. The next look at the partition shows whether
+//! it did; the start never falls, so what lies in the log then lay in it before.
 
 use super::{Case, Checker, Violation};
 use crate::history::{Event, OperationId};
@@ -11,6 +14,24 @@ pub struct OffsetRangeTruth {
     acked_end: BTreeMap<TopicPartition, Offset>,
     start: BTreeMap<TopicPartition, Offset>,
     end_at_beginning: BTreeMap<OperationId, Offset>,
+    /// Positions that must lie before the start at the next look, each with how far the log surely reached.
+    doubts: BTreeMap<TopicPartition, Vec<(Offset, Offset)>>,
+}
+
+impl OffsetRangeTruth {
+    /// The log starts here: whoever was sent away from a place behind was told a lie.
+    fn settle(&mut self, partition: TopicPartition, start: Offset) -> Result<(), Violation> {
+        let doubts = self.doubts.remove(&partition).unwrap_or_default();
+        match doubts.into_iter().find(|(position, _)| start <= *position) {
+            None => Ok(()),
+            Some((position, end)) => {
+                let witness = format!(
+                    "{partition:?} offset {position} was called out of range; the log reaches from {start} to {end} at least"
+                );
+                Err(Violation::new("OFFSET-RANGE-TRUTH", witness))
+            }
+        }
+    }
 }
 
 impl Checker for OffsetRangeTruth {
@@ -40,14 +61,35 @@ impl Checker for OffsetRangeTruth {
                 let (partition, position) = (polled.partition, polled.position);
                 let start = self.start.get(&partition).copied().unwrap_or(0);
                 if start <= position && position <= end && !case.is_deleted(partition) {
-                    let witness = format!(
-                        "{partition:?} offset {position} was called out of range; the log reaches from {start} to {end} at least"
-                    );
-                    return Err(Violation::new("OFFSET-RANGE-TRUTH", witness));
+                    let doubts = self.doubts.entry(partition).or_default();
+                    doubts.push((position, end));
                 }
             }
+            (Event::DeleteStarted { partition }, _) => {
+                self.doubts.remove(partition);
+            }
+            (
+                Event::Exposed {
+                    partition, bounds, ..
+                },
+                _,
+            ) => return self.settle(*partition, bounds.start),
+            (
+                Event::ReadBack {
+                    partition, start, ..
+                },
+                _,
+            ) => return self.settle(*partition, *start),
             _ => {}
         }
         Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), Violation> {
+        let starts = std::mem::take(&mut self.start);
+        let left: Vec<TopicPartition> = self.doubts.keys().copied().collect();
+        left.into_iter().try_for_each(|partition| {
+            self.settle(partition, starts.get(&partition).copied().unwrap_or(0))
+        })
     }
 }

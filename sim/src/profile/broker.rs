@@ -13,7 +13,7 @@ use crate::fault::FaultKind;
 use crate::node::NodeOptions;
 use crate::run::{Limits, Outcome, Simulation};
 use crate::workload::{
-    Stage, Topic, commits, group, pipeliner, producer, reader, scanner, stranger, zombie,
+    Stage, Topic, commits, group, pipeliner, producer, reader, scanner, stranger, turnover, zombie,
 };
 use crate::world::World;
 use std::cell::Cell;
@@ -38,6 +38,7 @@ struct Size {
     strangers: u64,
     zombies: u64,
     scanners: u64,
+    turnovers: u64,
 }
 
 /// A few faults that every build can afford.
@@ -103,6 +104,7 @@ pub(super) fn smoke(simulation: Simulation) -> Outcome<()> {
         strangers: 0,
         zombies: 0,
         scanners: 0,
+        turnovers: 0,
     };
     run(simulation.with_menu(SMOKE_MENU), size)
 }
@@ -120,6 +122,7 @@ pub(super) fn storage(simulation: Simulation) -> Outcome<()> {
         strangers: 1,
         zombies: 1,
         scanners: 1,
+        turnovers: 1,
     };
     run(simulation.with_menu(STORAGE_MENU), size)
 }
@@ -166,7 +169,6 @@ fn draw_topics(world: &World, partitions: i32) -> Vec<Topic> {
         .map(|number| Topic {
             name: format!("topic-{number}"),
             partitions,
-            retained: false,
         })
         .collect()
 }
@@ -187,6 +189,10 @@ fn start_clients(world: &World, stage: &Rc<Stage>, size: Size) {
     for number in 0..size.committers {
         let (node, id, stage) = add("committer", number);
         world.start(node, move |env| commits::run(env, stage, id));
+    }
+    for number in 0..size.turnovers {
+        let (node, id, stage) = add("turnover", number);
+        world.start(node, move |env| turnover::run(env, stage, id));
     }
     for number in 0..size.members {
         let (node, id, stage) = add("member", number);

@@ -15,6 +15,7 @@ use taffrail_client::{
 };
 use taffrail_env::{Clock, Spawn};
 use taffrail_record::Sequence;
+use taffrail_record::TopicPartition;
 
 const CODECS: [Codec; 5] = [
     Codec::None,
@@ -81,31 +82,42 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
     while stage.phase.get() == Phase::Work {
         let partition = stage.pick_partition(choice);
         let pause = decisions.below(gap, 2 * habits.gap_us);
-        send(
-            &env,
-            &stage,
-            &producer,
-            id,
+        let sender = Sender {
+            producer: &producer,
+            client: id,
             idempotent,
-            &partition,
-            habits.record_bytes_max,
-        )
-        .await;
+            bytes_max: habits.record_bytes_max,
+        };
+        let identity = stage.identity(&partition);
+        send(&env, &stage, sender, &partition, identity).await;
         env.sleep(Duration::from_micros(pause)).await;
     }
     producer.flush().await;
 }
 
+/// Who hands records over, and how large they get.
+#[derive(Clone, Copy)]
+pub(super) struct Sender<'a> {
+    pub producer: &'a Producer<SimEnv>,
+    pub client: ClientId,
+    pub idempotent: bool,
+    pub bytes_max: u64,
+}
+
 /// Hands one record over, and leaves a task behind that tells its fate.
-async fn send(
+pub(super) async fn send(
     env: &SimEnv,
     stage: &Rc<Stage>,
-    producer: &Producer<SimEnv>,
-    client: ClientId,
-    idempotent: bool,
+    sender: Sender<'_>,
     partition: &TopicPartitionName,
-    bytes_max: u64,
+    identity: TopicPartition,
 ) {
+    let Sender {
+        producer,
+        client,
+        idempotent,
+        bytes_max,
+    } = sender;
     let number = stage.next_record();
     let timestamp = stage.record_time();
     let record = value::record(number, timestamp, bytes_max);
@@ -113,7 +125,7 @@ async fn send(
     stage.tell(Event::SendStarted {
         operation,
         client,
-        partition: stage.identity(partition),
+        partition: identity,
         record: value::as_written(number, &record),
         idempotent,
     });

@@ -28,16 +28,18 @@ pub async fn run(
     );
     let until = env.now() + patience;
     let mut refused = Vec::new();
-    for partition in stage.partitions() {
+    let resident = stage.resident.borrow().clone();
+    let resident =
+        resident.map(|resident| (resident.partition, resident.identity, resident.retained));
+    let lasting = stage.partitions().into_iter().map(|partition| {
         let identity = stage.identity(&partition);
-        match read(&client, &partition, until).await {
+        (partition, identity, false)
+    });
+    for (partition, identity, retained) in lasting.chain(resident) {
+        match read_settled(&client, &partition, until).await {
             Ok((start, end, records)) => {
                 stage.count("read-back");
-                if stage
-                    .topics
-                    .iter()
-                    .any(|topic| topic.retained && topic.name == partition.topic)
-                {
+                if retained {
                     stage.tell(Event::StartMoved {
                         partition: identity,
                         start,
@@ -65,12 +67,29 @@ pub async fn run(
 
 type Whole = (i64, i64, Vec<(i64, Written)>);
 
-async fn read(
+/// Reads the partition whole. If its start moves meanwhile, what was read is no whole, and it is read again.
+async fn read_settled(
     client: &Client<SimEnv>,
     partition: &TopicPartitionName,
     until: Instant,
 ) -> Result<Whole, String> {
-    let start = place(client, partition, OffsetSpec::Earliest, until).await?;
+    let mut start = place(client, partition, OffsetSpec::Earliest, until).await?;
+    loop {
+        let read = read(client, partition, start, until).await;
+        let now = place(client, partition, OffsetSpec::Earliest, until).await?;
+        if read.is_ok() || now == start {
+            return read;
+        }
+        start = now;
+    }
+}
+
+async fn read(
+    client: &Client<SimEnv>,
+    partition: &TopicPartitionName,
+    start: i64,
+    until: Instant,
+) -> Result<Whole, String> {
     let end = place(client, partition, OffsetSpec::Latest, until).await?;
     let options = ConsumerOptions {
         offset_reset: OffsetReset::Error,

@@ -12,6 +12,7 @@ use taffrail_client::{
     Client, ClientOptions, ConsumeError, Consumer, ConsumerOptions, OffsetReset, TopicPartitionName,
 };
 use taffrail_env::Clock;
+use taffrail_record::TopicPartition;
 
 /// How a reader fetches, drawn for each visit of a partition.
 fn options(stage: &Stage, id: ClientId) -> ConsumerOptions {
@@ -99,8 +100,10 @@ async fn follow(
 ) {
     let consumer = Consumer::new(client, options(stage, id));
     consumer.assign(&[(partition.clone(), start)]);
+    let identity = stage.identity(partition);
     for _ in 0..visits {
-        if stage.phase.get() == Phase::Quiet || !poll(stage, &consumer, id, partition, start).await
+        if stage.phase.get() == Phase::Quiet
+            || !poll(stage, &consumer, id, (partition, identity), start).await
         {
             return;
         }
@@ -108,11 +111,11 @@ async fn follow(
 }
 
 /// One poll, told. Whether to go on here.
-async fn poll(
+pub(super) async fn poll(
     stage: &Stage,
     consumer: &Consumer<SimEnv>,
     id: ClientId,
-    partition: &TopicPartitionName,
+    (partition, identity): (&TopicPartitionName, TopicPartition),
     start: StartAt,
 ) -> bool {
     const PATIENCE: Duration = Duration::from_millis(700);
@@ -121,7 +124,6 @@ async fn poll(
         _ => None,
     });
     let operation = stage.next_operation();
-    let identity = stage.identity(partition);
     if let Some(position) = known {
         stage.tell(Event::PollStarted {
             operation,

@@ -1,0 +1,283 @@
+//! One client that has a topic to itself: it makes it, fills it, cuts it short, reads it and deletes it, over and over, always under
+//! the same name.
+//!
+//! Each life of the topic is a topic of its own to the judges, by the id that the broker gave it. All of a life's clients are new and end
+//! with it, except for one reader that lives on into the next: what it is given must be of the life in which it began.
+//! Deletions name the id, so that one whose answer was lost can be repeated, and takes effect late without harm. A request
+//! that deletes records names the topic only: a late one may cut the next life short, and the judges are told so.
+
+use super::producer::{Sender, send};
+use super::{Phase, Presence, Stage, reader};
+use crate::decision::Stream;
+use crate::env::SimEnv;
+use crate::history::{ClientId, Event};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+use taffrail_client::admin::NewTopic;
+use taffrail_client::{
+    Admin, Client, ClientOptions, Consumer, ConsumerOptions, OffsetReset, Producer,
+    ProducerOptions, StartAt, TopicPartitionName,
+};
+use taffrail_env::Clock;
+use taffrail_record::{Offset, TopicId, TopicPartition};
+use taffrail_wire::ErrorCode;
+
+/// What the topic is called in all its lives.
+pub const TOPIC: &str = "mayfly";
+
+/// The life that the topic is in.
+#[derive(Clone, Debug)]
+pub struct Resident {
+    pub partition: TopicPartitionName,
+    pub identity: TopicPartition,
+    /// Records may go by retention.
+    pub retained: bool,
+}
+
+/// What stays the same over all lives.
+struct Turnover {
+    env: SimEnv,
+    stage: Rc<Stage>,
+    id: ClientId,
+    choice: Stream,
+    partition: TopicPartitionName,
+    configs: BTreeMap<String, String>,
+    retained: bool,
+}
+
+/// A reader of a life, and whether it was given anything.
+struct Follower {
+    consumer: Consumer<SimEnv>,
+    identity: TopicPartition,
+    has_read: bool,
+}
+
+/// Runs until producers end.
+pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
+    let _presence = Presence::new(&stage);
+    let decisions = stage.world.decisions();
+    let choice = decisions.stream(&format!("turnover-{id}"));
+    let retained = decisions.below(choice, 2) == 0;
+    let mut configs = BTreeMap::from([("segment.bytes".to_owned(), "4096".to_owned())]);
+    if retained {
+        let bytes = [0, 3000, 20_000][decisions.below(choice, 3) as usize];
+        configs.insert("retention.bytes".to_owned(), bytes.to_string());
+    }
+    let turnover = Turnover {
+        env,
+        stage,
+        id,
+        choice,
+        partition: TopicPartitionName::new(TOPIC, 0),
+        configs,
+        retained,
+    };
+    turnover.run().await;
+}
+
+impl Turnover {
+    async fn run(&self) {
+        let client = self.client();
+        let admin = Admin::new(&client);
+        let (mut last, mut cut_max) = (TopicId::ZERO, 0);
+        let mut left_over = None;
+        while let Some(id) = self.make(&admin).await {
+            if id == last {
+                let witness = format!("topic {id} is back after its deletion was acknowledged");
+                return self.stage.world.fail("TOPIC-ID", witness);
+            }
+            last = id;
+            let identity = TopicPartition {
+                topic: id,
+                partition: self.partition.partition,
+            };
+            self.stage.tell(Event::StartMoved {
+                partition: identity,
+                start: cut_max,
+            });
+            *self.stage.resident.borrow_mut() = Some(Resident {
+                partition: self.partition.clone(),
+                identity,
+                retained: self.retained,
+            });
+            let follower = self.live(&admin, identity, left_over.take(), &mut cut_max);
+            left_over = Some(follower.await).filter(|follower| follower.has_read);
+            if !self.works() {
+                return;
+            }
+            self.stage.resident.take();
+            self.stage.tell(Event::DeleteStarted {
+                partition: identity,
+            });
+            if !self.delete(&admin, id).await {
+                return;
+            }
+            self.stage.count("topics-deleted");
+        }
+    }
+
+    fn works(&self) -> bool {
+        self.stage.phase.get() == Phase::Work
+    }
+
+    fn below(&self, n: u64) -> u64 {
+        self.stage.world.decisions().below(self.choice, n)
+    }
+
+    async fn rest(&self, milliseconds_max: u64) {
+        let pause = Duration::from_millis(self.below(milliseconds_max));
+        self.env.sleep(pause).await;
+    }
+
+    fn client(&self) -> Client<SimEnv> {
+        let options = ClientOptions {
+            client_id: format!("turnover-{}", self.id),
+            operation_timeout: Duration::from_secs(5),
+            ..ClientOptions::default()
+        };
+        Client::new(&self.env, std::slice::from_ref(&self.stage.broker), options)
+    }
+
+    /// Makes the topic, unless it is there: a request whose answer was lost may have made it, or somebody's question for it.
+    async fn make(&self, admin: &Admin<SimEnv>) -> Option<TopicId> {
+        let topic = NewTopic {
+            name: TOPIC.to_owned(),
+            partitions: Some(1),
+            replication_factor: None,
+            configs: self.configs.clone(),
+        };
+        while self.works() {
+            let made = match admin.create_topic(&topic, false).await {
+                Err(error) => error.code() == Some(ErrorCode::TopicAlreadyExists),
+                Ok(()) => true,
+            };
+            if made && let Ok(found) = admin.describe_topic(TOPIC).await {
+                return Some(found.id);
+            }
+            self.rest(100).await;
+        }
+        None
+    }
+
+    async fn delete(&self, admin: &Admin<SimEnv>, id: TopicId) -> bool {
+        while self.works() {
+            match admin.delete_topic_with_id(id).await {
+                Ok(()) => return true,
+                Err(error) if error.code() == Some(ErrorCode::UnknownTopicId) => return true,
+                Err(_) => self.rest(100).await,
+            }
+        }
+        false
+    }
+
+    /// One life. Answers its reader.
+    async fn live(
+        &self,
+        admin: &Admin<SimEnv>,
+        identity: TopicPartition,
+        mut left_over: Option<Follower>,
+        cut_max: &mut Offset,
+    ) -> Follower {
+        let options = ProducerOptions {
+            linger: Duration::from_millis(self.below(5)),
+            block_max: Duration::from_secs(2),
+            delivery_timeout: Duration::from_secs(10),
+            ..ProducerOptions::default()
+        };
+        let producer = Producer::new(&self.client(), options);
+        let mut follower = self.follow(identity);
+        for _ in 0..1 + self.below(30) {
+            if !self.works() {
+                break;
+            }
+            match self.below(8) {
+                0..3 => self.fill(&producer, identity).await,
+                3..6 => self.read(&mut follower).await,
+                6 => self.cut(admin, &follower, cut_max).await,
+                _ => {
+                    if let Some(left_over) = &mut left_over {
+                        self.stage.count("polls-of-a-former-topic");
+                        self.read(left_over).await;
+                    }
+                }
+            }
+            self.rest(20).await;
+        }
+        if self.below(2) == 0 {
+            producer.flush().await;
+        }
+        follower
+    }
+
+    fn follow(&self, identity: TopicPartition) -> Follower {
+        let options = ConsumerOptions {
+            offset_reset: OffsetReset::Error,
+            fetch_wait_max: Duration::from_millis(20),
+            ..ConsumerOptions::default()
+        };
+        let consumer = Consumer::new(&self.client(), options);
+        consumer.assign(&[(self.partition.clone(), StartAt::Earliest)]);
+        Follower {
+            consumer,
+            identity,
+            has_read: false,
+        }
+    }
+
+    async fn fill(&self, producer: &Producer<SimEnv>, identity: TopicPartition) {
+        let sender = Sender {
+            producer,
+            client: self.id,
+            idempotent: true,
+            bytes_max: 700,
+        };
+        for _ in 0..1 + self.below(20) {
+            send(&self.env, &self.stage, sender, &self.partition, identity).await;
+        }
+    }
+
+    async fn read(&self, follower: &mut Follower) {
+        let place = (&self.partition, follower.identity);
+        let consumer = &follower.consumer;
+        let before = consumer.position(&self.partition);
+        let start = StartAt::Earliest;
+        if !reader::poll(&self.stage, consumer, self.id, place, start).await {
+            // Sent away, since the start moved, or since the topic is gone.
+            let is_resident = |resident: &Resident| resident.identity == follower.identity;
+            if self
+                .stage
+                .resident
+                .borrow()
+                .as_ref()
+                .is_some_and(is_resident)
+            {
+                *follower = self.follow(follower.identity);
+            }
+            return;
+        }
+        let after = consumer.position(&self.partition);
+        follower.has_read |= before.is_some() && after > before;
+    }
+
+    /// Deletes the records before some place that was read.
+    async fn cut(&self, admin: &Admin<SimEnv>, follower: &Follower, cut_max: &mut Offset) {
+        let position = follower.consumer.position(&self.partition).unwrap_or(0);
+        let offset = self.below(position as u64 + 1) as Offset;
+        *cut_max = (*cut_max).max(offset);
+        self.stage.tell(Event::StartMoved {
+            partition: follower.identity,
+            start: offset,
+        });
+        if let Ok(start) = admin.delete_records(&self.partition, Some(offset)).await {
+            self.stage.count("records-deleted");
+            if start < offset {
+                let witness = format!(
+                    "{:?} starts at {start} after what lies before {offset} was deleted",
+                    follower.identity
+                );
+                self.stage.world.fail("OFFSET-ORDER", witness);
+            }
+        }
+    }
+}
