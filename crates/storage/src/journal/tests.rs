@@ -3,8 +3,16 @@
 use super::entry::{ENTRY_HEADER, Entry, LogKey};
 use super::file::FileHeader;
 use super::group::{GROUP_HEADER, GroupHeader, encode};
+use super::messages::{Submission, ToWriter};
+use super::writer::{Files, Journal, Writer};
 use super::{BLOCK, Joint, Place};
+use crate::signal::Signal;
+use crate::testing::{DiskWorld, TestEnv, TestFile};
 use bytes::{Bytes, BytesMut};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use taffrail_env::{DiskError, DiskErrorKind, DiskOperation, Spawn, mailbox};
 use taffrail_record::{TopicId, TopicPartition};
 
 const NONCE: u64 = 0x1234_5678_9abc_def0;
@@ -145,4 +153,42 @@ fn the_later_life_of_two_copies_counts() {
         block[copy..copy + 2048].copy_from_slice(&old[copy..copy + 2048]);
         assert_eq!(FileHeader::decode(&block), Some(header(9)));
     }
+}
+
+#[test]
+fn after_a_failure_the_writer_goes_on_taking_in_what_it_will_not_write() {
+    let env = TestEnv::new(1, DiskWorld::new());
+    let error = DiskError {
+        operation: DiskOperation::Sync,
+        path: "/data/journal/0000.journal".into(),
+        kind: DiskErrorKind::Io,
+        system: "it failed".into(),
+    };
+    let journal = Rc::new(Journal::<TestFile> {
+        files: RefCell::new(Files {
+            live: VecDeque::new(),
+            next: None,
+            free: Vec::new(),
+            joint: joint(),
+            failed: Some(error),
+            closed: false,
+        }),
+        file_len: 1 << 20,
+        writer_bell: Signal::default(),
+        keeper_bell: Signal::default(),
+    });
+    let (sender, ordinary) = mailbox::bounded(2);
+    let (_relief, relief) = mailbox::bounded(2);
+    let writer = Writer::new(journal, [ordinary, relief], Vec::new(), 1000);
+    env.spawn(writer.run());
+    let all_taken = env.run(async move {
+        for _ in 0..50 {
+            let submission = Submission {
+                shard: 0,
+                entries: entries(),
+            };
+            assert!(sender.send(ToWriter::Submit(submission)).await.is_ok());
+        }
+    });
+    assert_eq!(all_taken, Some(()), "somebody waits for ever");
 }

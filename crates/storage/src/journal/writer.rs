@@ -73,6 +73,12 @@ impl Queue {
             .push_back((submission.shard, submission.entries.into_iter()));
     }
 
+    /// Nothing of it will be written. It takes in again, so that nobody waits at a full mailbox for what never comes.
+    fn clear(&mut self) {
+        self.submissions.clear();
+        self.bytes = 0;
+    }
+
     fn front_len(&mut self) -> Option<usize> {
         while let Some((_, entries)) = self.submissions.front() {
             if let Some(entry) = entries.as_slice().first() {
@@ -136,9 +142,7 @@ impl<F: File> Writer<F> {
                 return;
             }
             if self.journal.files.borrow().failed.is_some() {
-                self.queues
-                    .iter_mut()
-                    .for_each(|queue| queue.submissions.clear());
+                self.queues.iter_mut().for_each(Queue::clear);
                 self.wait().await;
                 continue;
             }
