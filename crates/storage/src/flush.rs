@@ -3,6 +3,7 @@
 //! The order that must hold, per log: batches, then sync (and the directory's, if a name is new), then the mark. Only
 //! then does the tail count as flushed, and only then may the journal forget it.
 
+mod extend;
 mod resume;
 mod tail;
 
@@ -21,6 +22,7 @@ use std::rc::Rc;
 use taffrail_env::disk::DiskResult;
 use taffrail_env::{Disk, DiskError, DiskErrorKind, Env};
 
+pub(crate) use extend::{destination, open_to_extend};
 pub(crate) use resume::{follow, is_of_reading, note_corrupt, resume_side};
 
 /// A small tail that was copied this often goes into its segment after all.

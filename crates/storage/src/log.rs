@@ -150,6 +150,8 @@ pub(crate) struct Running {
     pub snapshot: Option<(Offset, Bytes)>,
     /// When the files of segments that have left the log are to go.
     pub removal_due: BTreeMap<Offset, Instant>,
+    /// The segment whose file was seen to be as long as its mark says, before anything was written on it.
+    pub whole: Option<Offset>,
     /// Segments that do not verify, and why.
     pub corrupt: BTreeMap<Offset, String>,
 }
@@ -179,6 +181,7 @@ impl LogInner {
             reserved_from: Some(state.end_offset),
             snapshot: None,
             removal_due: BTreeMap::new(),
+            whole: None,
             corrupt: BTreeMap::new(),
         };
         LogInner {

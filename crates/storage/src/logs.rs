@@ -351,7 +351,15 @@ fn revive<E: Env>(env: &E, replayed: ReplayedLog) -> LogInner {
     let state = replayed.state;
     let last = state.segments.last().filter(|last| !last.sealed);
     let mut plan = last.map(|last| Plan::resume(last, now_ms));
-    for entry in &replayed.tail {
+    let mut tail = replayed.tail;
+    let mut goes = None;
+    for entry in &mut tail {
+        let meant = entry.segment;
+        entry.segment = match goes {
+            Some((before, to)) if before == meant => to,
+            _ => flush::destination(state.segments.last(), meant, entry.header.base_offset),
+        };
+        goes = Some((meant, entry.segment));
         let fits = plan
             .as_ref()
             .is_some_and(|plan| plan.base_offset == entry.segment);
@@ -366,7 +374,7 @@ fn revive<E: Env>(env: &E, replayed: ReplayedLog) -> LogInner {
     {
         let mut running = log.running.borrow_mut();
         running.plan = plan;
-        for entry in replayed.tail {
+        for entry in tail {
             let place = Some(entry.place);
             running.tail.push(
                 &entry.header,

@@ -3,6 +3,7 @@
 mod basics;
 mod damage;
 mod keeping;
+mod missing;
 mod model;
 mod space;
 mod sweep;

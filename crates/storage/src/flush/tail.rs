@@ -1,6 +1,6 @@
 //! Writing one log's durable tail into its segment, and ending the segment before.
 
-use super::{Written, resume_side};
+use super::{Written, destination, open_to_extend, resume_side};
 use crate::layout::{self, FileKind};
 use crate::log::LogInner;
 use crate::segment::{Segment, SideMark};
@@ -20,7 +20,9 @@ const SIDE_SYNC_BYTES: u64 = 16 << 20;
 
 /// The first durable batches that are not in a segment, as far as they go into one.
 struct Run {
+    /// Base offset of that segment.
     base_offset: Offset,
+    first_offset: Offset,
     batches: Vec<Bytes>,
     bytes: usize,
     /// Space for them was reserved when they were admitted.
@@ -32,7 +34,7 @@ pub(super) async fn write_out<E: Env>(
     shard: &Rc<Shard<E>>,
     log: &Rc<LogInner>,
 ) -> DiskResult<Option<Written<<E as Disk>::File>>> {
-    let Some(run) = first_run(log) else {
+    let Some(mut run) = first_run(log) else {
         return Ok(None);
     };
     log.prepare_directory(shard).await?;
@@ -43,15 +45,7 @@ pub(super) async fn write_out<E: Env>(
         side: None,
         new_digest_entries: Vec::new(),
     };
-    let mut segment = target(shard, log, run.base_offset, &mut written).await?;
-    let file = shard
-        .file(
-            log,
-            FileKind::Segment,
-            run.base_offset,
-            OpenMode::CreateOrOpen,
-        )
-        .await?;
+    let (mut segment, file) = target(shard, log, &mut run, &mut written).await?;
     shard.check_alive()?;
     if !run.reserved {
         file.reserve(segment.length, run.bytes as u64).await?;
@@ -94,45 +88,66 @@ pub(super) async fn write_out<E: Env>(
 async fn target<E: Env>(
     shard: &Rc<Shard<E>>,
     log: &Rc<LogInner>,
-    base_offset: Offset,
+    run: &mut Run,
     written: &mut Written<<E as Disk>::File>,
-) -> DiskResult<Segment> {
+) -> DiskResult<(Segment, <E as Disk>::File)> {
     let last = log.state.borrow().segments.last().cloned();
-    match last {
-        Some(last) if last.base_offset == base_offset && !last.sealed => Ok(last),
-        last => {
-            if let Some(last) = last.filter(|last| !last.sealed) {
-                end_segment(shard, log, last, true, written).await?;
-            }
-            written.new_name = true;
-            Ok(Segment::new(log.id, base_offset))
+    let mut base_offset = run.base_offset;
+    if let Some(last) = last.filter(|last| !last.sealed) {
+        if last.base_offset != base_offset {
+            end_segment(shard, log, last, true, written).await?;
+        } else if let Some(file) = open_to_extend(shard, log, base_offset).await? {
+            return Ok((last, file));
+        } else {
+            written.marks.push(end_as_it_is(last));
+            base_offset = run.first_offset;
+            run.reserved = false;
         }
+    }
+    written.new_name = true;
+    let mode = OpenMode::CreateOrOpen;
+    let file = shard
+        .file(log, FileKind::Segment, base_offset, mode)
+        .await?;
+    Ok((Segment::new(log.id, base_offset), file))
+}
+
+/// A segment whose file is not what its mark says ends at its mark; the file stays as it was found.
+fn end_as_it_is(segment: Segment) -> Segment {
+    Segment {
+        sealed: true,
+        ..segment
     }
 }
 
 fn first_run(log: &LogInner) -> Option<Run> {
     let running = log.running.borrow();
+    let state = log.state.borrow();
     if running.gone {
         return None;
     }
-    let base_offset = running.tail.dirty().next()?.segment;
+    let first = running.tail.dirty().next()?;
+    let goes_to = |meant, offset| destination(state.segments.last(), meant, offset);
+    let base_offset = goes_to(first.segment, first.base_offset);
     let mut run = Run {
         base_offset,
+        first_offset: first.base_offset,
         batches: Vec::new(),
         bytes: 0,
-        reserved: false,
+        // A plan of this start covers all that it admitted; what was recovered has none.
+        reserved: Some(first.base_offset) >= running.reserved_from,
     };
     for batch in running.tail.dirty() {
         let full = run.bytes > 0 && run.bytes + batch.bytes.len() > WRITE_MAX;
-        if batch.segment != base_offset || full {
+        // All that have lost their segment go into one.
+        let together = batch.segment == first.segment
+            || goes_to(batch.segment, batch.base_offset) == base_offset;
+        if !together || full {
             break;
         }
         run.bytes += batch.bytes.len();
         run.batches.push(batch.bytes.clone());
     }
-    // A plan of this start covers all that it admitted; what was recovered has none.
-    let first = running.tail.dirty().next().map(|batch| batch.base_offset);
-    run.reserved = first >= running.reserved_from;
     Some(run)
 }
 
@@ -211,19 +226,15 @@ pub(super) async fn end_segment<E: Env>(
     seal: bool,
     written: &mut Written<<E as Disk>::File>,
 ) -> DiskResult<()> {
+    let Some(file) = open_to_extend(shard, log, segment.base_offset).await? else {
+        written.marks.push(end_as_it_is(segment));
+        return Ok(());
+    };
     let mut side = take_side(shard, log, &segment).await?;
     side.seal();
     if write_side(shard, log, &mut side, true, written).await? {
         segment.side = side.synced;
     }
-    let file = shard
-        .file(
-            log,
-            FileKind::Segment,
-            segment.base_offset,
-            OpenMode::CreateOrOpen,
-        )
-        .await?;
     shard.check_alive()?;
     file.truncate(segment.length).await?;
     written.files.push(file);

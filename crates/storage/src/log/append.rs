@@ -4,6 +4,7 @@
 //! then on nothing that the disk lacks can stop it from reaching its segment.
 
 use super::{Appended, Log, LogInner};
+use crate::flush::open_to_extend;
 use crate::journal::entry::Entry;
 use crate::journal::messages::Lane;
 use crate::layout::{self, FileKind};
@@ -410,9 +411,10 @@ async fn meet<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>, need: Need) -> D
             least,
         } => {
             log.prepare_directory(shard).await?;
-            let file = shard
-                .file(log, FileKind::Segment, base, OpenMode::CreateOrOpen)
-                .await?;
+            let Some(file) = open_to_extend(shard, log, base).await? else {
+                // The plan went with it: a new segment is needed instead.
+                return Ok(());
+            };
             shard.check_alive()?;
             let reserved = match file.reserve(from, bytes).await {
                 Err(error) if error.kind == DiskErrorKind::NoSpace && least < bytes => {
@@ -445,7 +447,7 @@ impl LogInner {
         let path = shard.log_directory(self);
         shard.check_alive()?;
         match shard.env.create_directory(&path).await {
-            Ok(()) => {}
+            Ok(()) => self.running.borrow_mut().named = false,
             Err(error) if error.kind == DiskErrorKind::AlreadyExists => {
                 self.remove_unknown(shard, &path).await?;
             }

@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use std::path::PathBuf;
 use std::rc::Rc;
 use taffrail_env::disk::{DiskResult, read_full};
-use taffrail_env::{DiskErrorKind, Env, File, OpenMode};
+use taffrail_env::{DiskError, DiskErrorKind, Env, File, OpenMode};
 use taffrail_record::Offset;
 use taffrail_record::batch::{BatchHeader, HEADER_LEN, split_batch, verify_crc};
 
@@ -70,11 +70,11 @@ impl<E: Env> Log<E> {
             }
             let segment = self.segment_of(from)?;
             match self.find_on_disk(&segment, from, max_bytes, min_one).await {
-                // Its segment went while it was being read: the log's start tells.
-                Err(ReadError::Disk(error))
-                    if error.kind == DiskErrorKind::NotFound && self.log_start_offset() > start =>
-                {
-                    continue;
+                Err(ReadError::Disk(error)) if error.kind == DiskErrorKind::NotFound => {
+                    // Its segment went while it was being read: the log's start tells.
+                    if self.log_start_offset() == start && !self.inner.running.borrow().deleted {
+                        return Err(self.missing(&segment, &error));
+                    }
                 }
                 found => return found,
             }
@@ -306,6 +306,17 @@ impl<E: Env> Log<E> {
             position,
             what: what.into(),
         })
+    }
+
+    /// A file of a segment that is part of the log is not there.
+    fn missing(&self, segment: &Segment, error: &DiskError) -> ReadError {
+        let what = error.to_string();
+        note_corrupt(&self.shard, &self.inner, segment, &what);
+        ReadError::Corrupt {
+            file: self.segment_path(segment.base_offset),
+            position: 0,
+            what,
+        }
     }
 
     fn segment_path(&self, base: Offset) -> PathBuf {
