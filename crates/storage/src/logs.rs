@@ -350,7 +350,7 @@ fn revive<E: Env>(env: &E, replayed: ReplayedLog) -> LogInner {
     let now_ms = env.unix_ms();
     let state = replayed.state;
     let last = state.segments.last().filter(|last| !last.sealed);
-    let mut plan = last.map(|last| Plan::resume(last, now_ms));
+    let mut plan = last.map(|last| Plan::resume(state.partition, last, now_ms));
     let mut tail = replayed.tail;
     let mut goes = None;
     for entry in &mut tail {
@@ -364,7 +364,7 @@ fn revive<E: Env>(env: &E, replayed: ReplayedLog) -> LogInner {
             .as_ref()
             .is_some_and(|plan| plan.base_offset == entry.segment);
         if !fits {
-            plan = Some(Plan::new(entry.segment, now_ms));
+            plan = Some(Plan::new(state.partition, entry.segment, now_ms));
         }
         if let Some(plan) = &mut plan {
             plan.admit(&config, entry.batch.len(), entry.header.max_timestamp);

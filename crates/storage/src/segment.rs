@@ -124,13 +124,16 @@ pub struct Plan {
     pub begun_ms: i64,
     /// Up to where the file's space is reserved.
     pub reserved: u64,
+    /// What this segment's jitter is taken from: equal at each start, and unlike that of the next segment or partition.
+    draw: u64,
     index_entries: u32,
     bytes_since_index: u64,
 }
 
 impl Plan {
-    pub fn new(base_offset: Offset, now_ms: i64) -> Plan {
+    pub fn new(partition: TopicPartition, base_offset: Offset, now_ms: i64) -> Plan {
         Plan {
+            draw: chain_start(partition, base_offset),
             base_offset,
             length: 0,
             first_timestamp: -1,
@@ -142,12 +145,12 @@ impl Plan {
     }
 
     /// Goes on with a segment that is there.
-    pub fn resume(segment: &Segment, now_ms: i64) -> Plan {
+    pub fn resume(partition: TopicPartition, segment: &Segment, now_ms: i64) -> Plan {
         Plan {
             length: segment.length,
             first_timestamp: segment.first_timestamp,
             index_entries: segment.side.index_len / 8,
-            ..Plan::new(segment.base_offset, now_ms)
+            ..Plan::new(partition, segment.base_offset, now_ms)
         }
     }
 
@@ -169,8 +172,18 @@ impl Plan {
         } else {
             now_ms.saturating_sub(self.begun_ms)
         };
-        let old = age > config.segment_ms.saturating_sub(config.segment_jitter_ms);
+        let old = age > config.segment_ms.saturating_sub(self.jitter_ms(config));
         self.length > 0 && (full || span || index_full || old)
+    }
+
+    /// How much earlier than `segment.ms` this segment ends: less than `segment.jitter.ms`, and than `segment.ms` (Kafka's
+    /// LogConfig.randomSegmentJitter).
+    fn jitter_ms(&self, config: &LogConfig) -> i64 {
+        let bound = config.segment_jitter_ms.min(config.segment_ms);
+        if bound <= 0 {
+            return 0;
+        }
+        (self.draw % bound as u64) as i64
     }
 
     /// Counts a batch in.

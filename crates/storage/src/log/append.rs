@@ -399,7 +399,7 @@ async fn meet<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>, need: Need) -> D
             }
             shard.check_alive()?;
             file.reserve(0, bytes).await?;
-            let mut plan = Plan::new(base, shard.env.unix_ms());
+            let mut plan = Plan::new(log.id, base, shard.env.unix_ms());
             plan.reserved = bytes;
             log.running.borrow_mut().plan = Some(plan);
             Ok(())
