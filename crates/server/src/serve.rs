@@ -169,6 +169,8 @@ fn explain_start(plan: &Plan, error: &StartError) -> Failure {
             let text = format!("{}: {open}", plan.place("data"));
             match open {
                 OpenError::OtherProgram { .. }
+                | OpenError::NoDataDirectory { .. }
+                | OpenError::NotOurs { .. }
                 | OpenError::OtherVersion { .. }
                 | OpenError::Locked { .. } => Failure::usage(text),
                 OpenError::Damaged { .. } => Failure::damaged(text),

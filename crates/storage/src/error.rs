@@ -15,6 +15,14 @@ pub enum OpenError {
         path: PathBuf,
         found: String,
     },
+    /// What was to be read offline is no data directory.
+    NoDataDirectory {
+        path: PathBuf,
+    },
+    /// What was to be read offline is neither a data directory nor anything in one.
+    NotOurs {
+        path: PathBuf,
+    },
     /// Written by another version of the format.
     OtherVersion {
         path: PathBuf,
@@ -120,6 +128,17 @@ impl fmt::Display for OpenError {
             Self::OtherProgram { path, found } => write!(
                 f,
                 "{}: not a Taffrail data directory, and not empty (it holds {found:?}); name an empty or a new directory",
+                path.display()
+            ),
+            Self::NoDataDirectory { path } => write!(
+                f,
+                "{}: not a Taffrail data directory: there is no {} in it; expected the directory that `serve` has as --data",
+                path.display(),
+                crate::layout::META
+            ),
+            Self::NotOurs { path } => write!(
+                f,
+                "{}: nothing of a Taffrail data directory; expected such a directory, a partition's directory in it, or one of their files",
                 path.display()
             ),
             Self::OtherVersion {

@@ -7,9 +7,13 @@ use crate::digest::{DigestEntry, DigestKey};
 use crate::layout::{self, FileKind};
 use crate::replay::ReplayedLog;
 use crate::{OpenError, meta, open};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use taffrail_env::disk::{DiskResult, read_full};
 use taffrail_env::{Disk, DiskErrorKind, Env, File, OpenMode};
+
+/// The file that makes a directory a data directory.
+pub use crate::layout::META;
 
 /// Something that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,16 +49,17 @@ impl std::fmt::Display for Finding {
     }
 }
 
-/// Prints, line by line, what a data directory, a log's directory or any one file of them holds. Answers how many of the
-/// lines tell of what does not verify.
+/// Prints, line by line, what a data directory, a log's directory or any one file of them holds: `sink` gets some lines at a time, until it breaks
+/// off. Answers how many of the lines tell of what does not verify.
 pub async fn dump<E: Env>(
     env: &E,
     path: &Path,
-    line: &mut dyn FnMut(String),
+    sink: impl AsyncFnMut(Vec<String>) -> ControlFlow<()>,
 ) -> Result<u64, OpenError> {
-    let mut printer = dump::Printer { line, bad: 0 };
-    dump::path(env, path, &mut printer).await?;
-    Ok(printer.bad)
+    let mut printer = dump::Printer::new(sink);
+    let dumped = printer.path(env, path).await;
+    printer.hand_on().await;
+    dumped.map(|()| printer.bad)
 }
 
 /// Checks a data directory from its first file to its last byte; each thing that does not hold goes to `report`. The error
@@ -79,12 +84,11 @@ async fn read_directory<E: Env>(env: &E, directory: &Path) -> Result<Directory<E
     env.open_directory(directory).await?;
     let lock = open::take(env, directory).await?;
     let Some(meta) = meta::read(env, directory).await? else {
-        return Err(OpenError::OtherProgram {
+        return Err(OpenError::NoDataDirectory {
             path: directory.into(),
-            found: format!("no {}", layout::META),
         });
     };
-    let recovered = open::examine(env, directory, &meta).await?;
+    let recovered = open::examine(env, directory, &meta, OpenMode::Read).await?;
     let end = recovered.end.joint;
     let summary = format!(
         "start {} {} checkpoint {} journal end file {} offset {} group {}",

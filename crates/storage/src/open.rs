@@ -59,7 +59,7 @@ pub async fn open<E: Env>(
         refuse_used(env, directory, &meta).await?;
         make(env, directory, &lock, &mut meta).await?;
     }
-    let recovered = examine(env, directory, &meta).await?;
+    let recovered = examine(env, directory, &meta, OpenMode::ReadWrite).await?;
     secure(env, directory, &meta, &recovered).await?;
     // The slot that was read may not be on the platter; the other one is written only when it is.
     meta::update(env, directory, &meta).await?;
@@ -281,11 +281,13 @@ pub(crate) struct Recovered<F> {
     missing: Vec<u32>,
 }
 
-/// Reads everything that is durable; changes nothing.
+/// Reads everything that is durable; changes nothing. The journal's files are opened with `mode`: who only looks need not be
+/// allowed to write.
 pub(crate) async fn examine<E: Env>(
     env: &E,
     directory: &Path,
     meta: &Meta,
+    mode: OpenMode,
 ) -> Result<Recovered<DiskFile<E>>, OpenError> {
     let checkpoint = checkpoint::read(env, directory, &meta.directory_id).await?;
     let Some((checkpoint, checkpoint_bytes)) = checkpoint else {
@@ -309,7 +311,8 @@ pub(crate) async fn examine<E: Env>(
         });
     }
     let journal = directory.join(layout::JOURNAL);
-    let (used, mut free, missing) = files_to_replay(env, directory, meta, &checkpoint).await?;
+    let (used, mut free, missing) =
+        files_to_replay(env, directory, meta, &checkpoint, mode).await?;
     let generation = checkpoint.generation;
     let start = checkpoint.replay;
     let expected = clean.map(|(joint, _)| joint);
@@ -353,9 +356,10 @@ async fn files_to_replay<E: Env>(
     directory: &Path,
     meta: &Meta,
     checkpoint: &Checkpoint,
+    mode: OpenMode,
 ) -> Result<Found<DiskFile<E>>, OpenError> {
     let journal = directory.join(layout::JOURNAL);
-    let (mut used, unused, missing) = find_files(env, directory, meta, &journal).await?;
+    let (mut used, unused, missing) = find_files(env, directory, meta, mode).await?;
     let from = checkpoint.replay.place.file;
     let mut free = unused;
     while used.first().is_some_and(|file| file.sequence < from) {
@@ -379,9 +383,9 @@ async fn find_files<E: Env>(
     env: &E,
     directory: &Path,
     meta: &Meta,
-    journal: &Path,
+    mode: OpenMode,
 ) -> Result<Found<DiskFile<E>>, OpenError> {
-    let entries = env.list(journal).await?;
+    let entries = env.list(&directory.join(layout::JOURNAL)).await?;
     let there: Vec<u32> = entries
         .iter()
         .filter(|entry| entry.kind == EntryKind::File)
@@ -393,7 +397,7 @@ async fn find_files<E: Env>(
         .filter(|index| !there.contains(index))
         .collect();
     for index in there {
-        let (file, header) = file::open(env, directory, index, &meta.directory_id, len).await?;
+        let (file, header) = file::open(env, directory, index, meta, mode).await?;
         match header {
             Some(header) => {
                 let file = JournalFile {

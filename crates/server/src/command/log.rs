@@ -73,8 +73,18 @@ async fn find_logs(os: &Os, path: &Path) -> Result<Vec<LogFiles>, Failure> {
             logs.push(LogFiles { segments });
         }
     }
+    if logs.is_empty() && !is_data_directory(os, path).await {
+        let path = path.to_owned();
+        return Err(Failure::usage(OpenError::NotOurs { path }.to_string()));
+    }
     logs.sort_by(|one, other| one.segments.cmp(&other.segments));
     Ok(logs)
+}
+
+/// Such a directory need not hold a segment.
+async fn is_data_directory(os: &Os, path: &Path) -> bool {
+    let meta = path.join(offline::META);
+    os.open(&meta, OpenMode::Read).await.is_ok()
 }
 
 /// Only segments end in `.log`, named by their base offset in 20 digits.
@@ -161,13 +171,21 @@ async fn dump(os: &Os, path: &Path, records: bool, json: bool) -> Result<(), Fai
 }
 
 async fn dump_lines(os: &Os, path: &Path) -> Result<(), Failure> {
-    let mut text = String::new();
-    let mut line = |line: String| {
-        text.push_str(&one_line(&line));
-        text.push('\n');
+    let mut failed = None;
+    let sink = async |lines: Vec<String>| {
+        let lines = lines.iter().map(|line| one_line(line) + "\n");
+        match output::text(os, lines.collect()).await {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(failure) => {
+                failed = Some(failure);
+                ControlFlow::Break(())
+            }
+        }
     };
-    let dumped = offline::dump(os, path, &mut line).await;
-    output::text(os, text).await?;
+    let dumped = offline::dump(os, path, sink).await;
+    if let Some(failure) = failed {
+        return Err(failure);
+    }
     match dumped.map_err(|error| explain(path, error))? {
         0 => Ok(()),
         bad => Err(Failure::damaged(format!(
@@ -372,14 +390,15 @@ fn verified_json(verified: &Verified, findings: &[Finding]) -> Value {
     })
 }
 
-/// Why a path could not be looked at.
+/// Why a path could not be looked at. The error names the path itself.
 fn explain(path: &Path, error: OpenError) -> Failure {
-    let text = format!("{}: {error}", path.display());
+    let text = error.to_string();
     match error {
-        OpenError::OtherProgram { .. } => {
-            Failure::usage(format!("{text}; expected a data directory"))
-        }
-        OpenError::OtherVersion { .. } | OpenError::Locked { .. } => Failure::usage(text),
+        OpenError::OtherProgram { .. }
+        | OpenError::OtherVersion { .. }
+        | OpenError::NoDataDirectory { .. }
+        | OpenError::NotOurs { .. }
+        | OpenError::Locked { .. } => Failure::usage(text),
         OpenError::Damaged { .. } => Failure::damaged(text),
         OpenError::Disk(DiskError {
             kind: DiskErrorKind::NotFound,
@@ -389,7 +408,9 @@ fn explain(path: &Path, error: OpenError) -> Failure {
         OpenError::Disk(DiskError {
             kind: DiskErrorKind::NotFound | DiskErrorKind::WrongKind,
             ..
-        }) => Failure::usage(format!("{text}; expected a data directory")),
+        }) => Failure::usage(format!(
+            "{text}; expected the directory that `serve` has as --data"
+        )),
         OpenError::NoSpace { .. } | OpenError::Disk(_) => Failure::operation(text),
     }
 }

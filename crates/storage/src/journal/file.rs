@@ -4,6 +4,7 @@ use super::BLOCK;
 use crate::checksum::crc64;
 use crate::cursor::Cursor;
 use crate::layout;
+use crate::meta::Meta;
 use crate::reading::read_verified;
 use bytes::{BufMut, Bytes, BytesMut};
 use std::path::Path;
@@ -126,11 +127,11 @@ pub async fn open<E: Env>(
     env: &E,
     directory: &Path,
     index: u32,
-    directory_id: &[u8; 16],
-    len: u64,
+    meta: &Meta,
+    mode: OpenMode,
 ) -> DiskResult<(<E as Disk>::File, Option<FileHeader>)> {
     let path = layout::journal_file(directory, index);
-    let file = env.open(&path, OpenMode::ReadWrite).await?;
+    let file = env.open(&path, mode).await?;
     let mut copies = Vec::new();
     for at in [0, COPY_AT] {
         let decode = |bytes: BytesMut| FileHeader::decode_copy(bytes.get(..HEADER)?);
@@ -144,6 +145,8 @@ pub async fn open<E: Env>(
         // A copy that cannot be read may have been the sound one.
         copies.into_iter().collect::<DiskResult<Vec<_>>>()?;
     }
-    let header = newest.filter(|header| header.directory_id == *directory_id && header.len == len);
+    let header = newest.filter(|header| {
+        header.directory_id == meta.directory_id && header.len == meta.journal_file_bytes
+    });
     Ok((file, header))
 }

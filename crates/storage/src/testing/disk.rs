@@ -54,6 +54,8 @@ pub struct DiskWorld {
     changes: Vec<NameChange>,
     locked: BTreeSet<PathBuf>,
     pub capacity: u64,
+    /// Files may be opened for reading only.
+    pub read_only: bool,
     pub fault: Option<Fault>,
     pub operations: u64,
     dead: bool,
@@ -89,6 +91,7 @@ impl DiskWorld {
             changes: Vec::new(),
             locked: BTreeSet::new(),
             capacity: 1 << 40,
+            read_only: false,
             fault: None,
             operations: 0,
             dead: false,
@@ -414,6 +417,9 @@ impl TestFile {
     pub fn open(env: &TestEnv, path: &Path, mode: OpenMode) -> DiskResult<TestFile> {
         let disk = &mut *env.0.disk.borrow_mut();
         let operation = DiskOperation::Open;
+        if disk.read_only && mode != OpenMode::Read {
+            return Err(error(DiskErrorKind::PermissionDenied, operation, path));
+        }
         let inode = match disk.names.get(path) {
             Some(Node::Directory) => {
                 return Err(error(DiskErrorKind::WrongKind, operation, path));

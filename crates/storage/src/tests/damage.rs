@@ -4,6 +4,7 @@ use super::{DIRECTORY, batch, config, new_env, open_one, partition, small};
 use crate::offline::{self, Finding};
 use crate::testing::{DiskWorld, TestEnv};
 use crate::{Log, OpenError, Options, ReadError, open};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 /// Much in segments, nothing in memory.
@@ -66,6 +67,77 @@ async fn read_what_goes(log: &Log<TestEnv>) -> (usize, usize) {
     (good, refused)
 }
 
+#[test]
+fn whoever_looks_at_a_directory_offline_need_not_be_allowed_to_write_to_it() {
+    for clean in [true, false] {
+        let mut disk = match clean {
+            true => filled(20),
+            false => written_after_a_clean_stop().0,
+        };
+        disk.read_only = true;
+        assert_eq!(findings(disk), []);
+    }
+}
+
+#[test]
+fn what_is_not_ours_is_named_and_not_printed() {
+    let mut disk = filled(1);
+    for path in ["/data/photo.jpg", "/mail/inbox", "/mail/0.journal"] {
+        disk.add_file(Path::new(path), b"not ours");
+    }
+    disk.create_directory(Path::new("/mail")).expect("made");
+    disk.create_directory(Path::new("/empty")).expect("made");
+    let env = TestEnv::new(3, disk);
+    let inner = env.clone();
+    env.run(async move {
+        for path in [
+            "/data/photo.jpg",
+            "/mail",
+            "/mail/inbox",
+            "/empty",
+            "/data/partitions",
+        ] {
+            let silent = async |_: Vec<String>| -> ControlFlow<()> { panic!("{path} is printed") };
+            let dumped = offline::dump(&inner, Path::new(path), silent).await;
+            let expected = Err(OpenError::NotOurs { path: path.into() });
+            assert_eq!(dumped, expected);
+        }
+        for path in ["/mail", "/empty", "/data/journal"] {
+            let verified = offline::verify(&inner, Path::new(path), &mut |_| {}).await;
+            let expected = Err(OpenError::NoDataDirectory { path: path.into() });
+            assert_eq!(verified, expected);
+        }
+    })
+    .expect("it ends");
+}
+
+#[test]
+fn a_dump_is_handed_on_in_pieces_and_ends_when_nobody_wants_more() {
+    let disk = filled(1500);
+    let segment = file_of(&disk, 0, "00000000000000000000.log");
+    let env = TestEnv::new(3, disk);
+    let inner = env.clone();
+    env.run(async move {
+        let (mut pieces, mut largest) = (0, 0);
+        let log = segment.parent().expect("a directory");
+        let sink = async |lines: Vec<String>| {
+            pieces += 1;
+            largest = largest.max(lines.iter().map(String::len).sum::<usize>());
+            ControlFlow::Continue(())
+        };
+        offline::dump(&inner, log, sink).await.expect("dumped");
+        assert!(pieces > 2 && largest < 66 << 10, "{pieces} of {largest}");
+        let mut asked = 0;
+        let sink = async |_: Vec<String>| {
+            asked += 1;
+            ControlFlow::Break(())
+        };
+        offline::dump(&inner, log, sink).await.expect("dumped");
+        assert_eq!(asked, 1);
+    })
+    .expect("it ends");
+}
+
 fn findings(disk: DiskWorld) -> Vec<Finding> {
     let env = TestEnv::new(8, disk);
     let inner = env.clone();
@@ -108,13 +180,16 @@ fn a_sound_directory_verifies_and_dumps() {
         .run(async move {
             let mut lines = Vec::new();
             let root = Path::new(DIRECTORY);
-            let mut line = |text: String| lines.push(text);
-            offline::dump(&inner, root, &mut line)
+            let mut sink = async |some: Vec<String>| {
+                lines.extend(some);
+                ControlFlow::Continue(())
+            };
+            offline::dump(&inner, root, &mut sink)
                 .await
                 .expect("dumped");
             let all = inner.0.disk.borrow().files();
             for path in all {
-                offline::dump(&inner, &path, &mut line)
+                offline::dump(&inner, &path, &mut sink)
                     .await
                     .expect("dumped");
             }
