@@ -7,6 +7,9 @@
 
 use std::collections::BTreeMap;
 
+/// So often a partition is drawn before all of them are looked at for those that have a leader.
+const DRAWS_MAX: usize = 4;
+
 /// The 32-bit murmur2 of Kafka's Java client, seed included.
 pub fn murmur2(data: &[u8]) -> u32 {
     const M: u32 = 0x5bd1_e995;
@@ -62,28 +65,30 @@ impl StickyPartitioner {
         }
     }
 
-    /// The partition for an unkeyed record of `bytes` bytes. `candidates` are the topic's partitions that have a leader, or all of
-    /// them if none has; `draw` gives a random number when a new choice is due.
+    /// The partition for an unkeyed record of `bytes` bytes in a topic of `partitions`. One with a leader (`has_leader`), if any has; `draw` gives random
+    /// numbers when a new choice is due. However many partitions there are, few of them are asked about, unless most have no leader.
     pub fn partition(
         &mut self,
         topic: &str,
         bytes: usize,
-        candidates: &[i32],
-        draw: impl FnOnce() -> u64,
+        partitions: i32,
+        has_leader: impl Fn(i32) -> bool,
+        draw: impl Fn() -> u64,
     ) -> i32 {
-        assert!(!candidates.is_empty(), "a topic has at least one partition");
+        assert!(partitions > 0, "a topic has at least one partition");
         if let Some(sticky) = self.topics.get_mut(topic)
             && sticky.bytes < self.switch_after_bytes
-            && candidates.contains(&sticky.partition)
+            && sticky.partition < partitions
+            && (has_leader(sticky.partition) || !(0..partitions).any(&has_leader))
         {
             sticky.bytes = sticky.bytes.saturating_add(bytes);
             return sticky.partition;
         }
-        let chosen = candidates[(draw() % candidates.len() as u64) as usize];
         let sticky = Sticky {
-            partition: chosen,
+            partition: choose(partitions, has_leader, draw),
             bytes,
         };
+        let chosen = sticky.partition;
         match self.topics.get_mut(topic) {
             Some(present) => *present = sticky,
             None => {
@@ -91,6 +96,24 @@ impl StickyPartitioner {
             }
         }
         chosen
+    }
+}
+
+/// Any partition with a leader, each as likely as the others; any at all if there is none with one.
+fn choose(partitions: i32, has_leader: impl Fn(i32) -> bool, draw: impl Fn() -> u64) -> i32 {
+    let any = || (draw() % partitions as u64) as i32;
+    for _ in 0..DRAWS_MAX {
+        let partition = any();
+        if has_leader(partition) {
+            return partition;
+        }
+    }
+    let led: Vec<i32> = (0..partitions)
+        .filter(|partition| has_leader(*partition))
+        .collect();
+    match led.len() {
+        0 => any(),
+        count => led[(draw() % count as u64) as usize],
     }
 }
 

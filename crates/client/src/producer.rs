@@ -156,11 +156,13 @@ impl<E: Env> Producer<E> {
         }
         let (waiter, fate) = oneshot::channel();
         let timestamp = record.timestamp.unwrap_or_else(|| env.unix_ms());
-        shared
+        let news = shared
             .core
             .borrow_mut()
             .append(env.now(), &name, &record, timestamp, waiter);
-        shared.work.notify();
+        if news {
+            shared.work.notify();
+        }
         Ok(Delivery { fate })
     }
 
@@ -205,19 +207,13 @@ impl<E: Env> Producer<E> {
         if partitions == 1 {
             return 0;
         }
-        let with_leader: Vec<i32> = self.shared.client.with_metadata(|metadata| {
-            (0..partitions)
-                .filter(|partition| metadata.leader(topic, *partition).is_some())
-                .collect()
-        });
-        let candidates = match with_leader.is_empty() {
-            true => (0..partitions).collect(),
-            false => with_leader,
-        };
         let env = self.shared.client.env();
         let draw = || env.random_u64("client partition");
         let mut sticky = self.shared.sticky.borrow_mut();
-        sticky.partition(topic, bytes, &candidates, draw)
+        self.shared.client.with_metadata(|metadata| {
+            let has_leader = |partition| metadata.leader(topic, partition).is_some();
+            sticky.partition(topic, bytes, partitions, has_leader, draw)
+        })
     }
 
     /// Waits until the fate of every record taken in so far is known.

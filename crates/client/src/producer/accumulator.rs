@@ -53,6 +53,8 @@ pub struct Accumulator<W> {
     options: ProducerOptions,
     backoff: Backoff,
     partitions: BTreeMap<TopicPartitionName, PartitionQueue<W>>,
+    /// Those that hold anything: a partition that was written to once costs nothing afterwards.
+    held: BTreeSet<TopicPartitionName>,
     identity: Option<Identity>,
     needs_identity: bool,
     memory_used: usize,
@@ -71,6 +73,7 @@ impl<W> Accumulator<W> {
             options,
             backoff,
             partitions: BTreeMap::new(),
+            held: BTreeSet::new(),
             identity: None,
             memory_used: 0,
             next_batch_id: 0,
@@ -89,7 +92,7 @@ impl<W> Accumulator<W> {
         self.memory_used == 0 || self.memory_used + bytes <= self.options.memory_bytes_max
     }
 
-    /// Takes a record in. There must be room ([`Accumulator::has_room`]).
+    /// Takes a record in. There must be room ([`Accumulator::has_room`]). Answers whether that changes what is to be sent, or when.
     pub fn append(
         &mut self,
         now: Instant,
@@ -97,12 +100,16 @@ impl<W> Accumulator<W> {
         record: &Record,
         timestamp: i64,
         waiter: W,
-    ) {
+    ) -> bool {
         let bytes = record.size_bound();
+        let was_short = self.is_short_of_memory();
         if !self.partitions.contains_key(partition) {
             let (idempotent, first) = (self.options.idempotence, self.options.first_sequence);
             self.partitions
                 .insert(partition.clone(), PartitionQueue::new(idempotent, first));
+        }
+        if !self.held.contains(partition) {
+            self.held.insert(partition.clone());
         }
         let queue = self
             .partitions
@@ -127,7 +134,30 @@ impl<W> Accumulator<W> {
         let batch = queue.open_batch().expect("one was just begun");
         batch.charged += bytes;
         batch.waiters.push((waiter, timestamp));
+        let full = batch.size() >= batch_bytes;
         self.memory_used += bytes;
+        !fits || full || self.is_short_of_memory() && !was_short
+    }
+
+    /// Whoever waits for room waits for batches to go.
+    fn is_short_of_memory(&self) -> bool {
+        self.memory_used >= self.options.memory_bytes_max / 2
+    }
+
+    /// The queues that hold anything.
+    fn held(&self) -> impl Iterator<Item = &PartitionQueue<W>> {
+        self.held.iter().map(|name| &self.partitions[name])
+    }
+
+    /// A queue may have become empty.
+    fn let_go(&mut self, name: &TopicPartitionName) {
+        if self
+            .partitions
+            .get(name)
+            .is_none_or(PartitionQueue::is_empty)
+        {
+            self.held.remove(name);
+        }
     }
 
     /// Everything taken in so far is sent without waiting for more. Answers a mark for [`Accumulator::is_flushed`].
@@ -138,8 +168,7 @@ impl<W> Accumulator<W> {
 
     /// Whether every record taken in before that flush is settled.
     pub fn is_flushed(&self, mark: u64) -> bool {
-        self.partitions
-            .values()
+        self.held()
             .filter_map(PartitionQueue::oldest_id)
             .all(|oldest| oldest.number >= mark)
     }
@@ -161,6 +190,8 @@ impl<W> Accumulator<W> {
         for (partition, done) in failed {
             self.settle(partition, done.batch, done.fate);
         }
+        let partitions = &self.partitions;
+        self.held.retain(|name| !partitions[name].is_empty());
     }
 
     /// Why a batch does not wait any longer.
@@ -171,8 +202,7 @@ impl<W> Accumulator<W> {
             || batch.id.number < self.flush_before
             || batch.size() >= self.options.batch_bytes
             || batch.created + self.options.linger <= now
-            // Whoever waits for room waits for batches to go.
-            || self.memory_used >= self.options.memory_bytes_max / 2
+            || self.is_short_of_memory()
     }
 
     /// Takes out what is to be sent now: one request for each node that is ready.
@@ -226,17 +256,12 @@ impl<W> Accumulator<W> {
             Some(turn) => Bound::Excluded(turn),
             None => Bound::Unbounded,
         };
-        let behind = self.partitions.range((after, Bound::Unbounded));
-        let before = match &self.turn {
-            Some(turn) => self.partitions.range(..=turn),
-            None => self
-                .partitions
-                .range(..TopicPartitionName::new("", i32::MIN)),
-        };
+        let behind = self.held.range((after, Bound::Unbounded));
+        let before = self.turn.as_ref().map(|turn| self.held.range(..=turn));
         behind
-            .chain(before)
-            .filter(|(_, queue)| queue.waiting() > 0)
-            .map(|(name, _)| name.clone())
+            .chain(before.into_iter().flatten())
+            .filter(|name| self.partitions[*name].waiting() > 0)
+            .cloned()
             .collect()
     }
 
@@ -262,6 +287,7 @@ impl<W> Accumulator<W> {
         for done in done.into_iter().chain(failed) {
             self.settle(partition.partition, done.batch, done.fate);
         }
+        self.let_go(partition);
     }
 
     /// The leader of some partitions cannot be reached, and why: for the message when time is up. Answers their topics.
@@ -271,8 +297,8 @@ impl<W> Accumulator<W> {
         concerned: impl Fn(&TopicPartitionName) -> bool,
     ) -> BTreeSet<String> {
         let mut topics = BTreeSet::new();
-        for (name, queue) in &mut self.partitions {
-            if !queue.is_empty() && concerned(name) {
+        for name in self.held.iter().filter(|name| concerned(name)) {
+            if let Some(queue) = self.partitions.get_mut(name) {
                 queue.on_unreachable(why);
                 topics.insert(name.topic.clone());
             }
@@ -283,7 +309,11 @@ impl<W> Accumulator<W> {
     /// Gives up what is too old.
     pub fn expire(&mut self, now: Instant) {
         let mut gone = Vec::new();
-        for (name, queue) in &mut self.partitions {
+        let mut empty = Vec::new();
+        for name in &self.held {
+            let Some(queue) = self.partitions.get_mut(name) else {
+                continue;
+            };
             for done in queue.expire(now) {
                 gone.push((name.partition, done));
             }
@@ -294,6 +324,12 @@ impl<W> Accumulator<W> {
                 self.needs_identity = true;
                 self.identity = None;
             }
+            if queue.is_empty() {
+                empty.push(name.clone());
+            }
+        }
+        for name in empty {
+            self.held.remove(&name);
         }
         for (partition, done) in gone {
             self.settle(partition, done.batch, done.fate);
@@ -302,6 +338,7 @@ impl<W> Accumulator<W> {
 
     /// Gives everything up: the producer ends.
     pub fn close(&mut self) {
+        self.held.clear();
         for (name, mut queue) in std::mem::take(&mut self.partitions) {
             for done in queue.take_all() {
                 self.settle(name.partition, done.batch, done.fate);
@@ -338,7 +375,7 @@ impl<W> Accumulator<W> {
     /// When something is due by time alone: a batch ripe, a retry, a delivery given up.
     pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let mut next = None;
-        for queue in self.partitions.values() {
+        for queue in self.held() {
             let ripe = queue.candidate(now).map(|batch| {
                 if self.is_ripe(now, batch, queue.waiting() - 1) {
                     // It waits for a leader or a free place, which come with an event of their own.

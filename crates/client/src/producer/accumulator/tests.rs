@@ -436,3 +436,47 @@ fn check(seed: u64, sent: u64, fates: &BTreeMap<u64, Result<Acked, SendError>>, 
         }
     }
 }
+
+#[test]
+fn partitions_that_hold_nothing_are_not_looked_at() {
+    let mut accumulator = accumulator(options());
+    for partition in 0..2_000 {
+        append(&mut accumulator, at_ms(0), partition, 1);
+    }
+    let mut sent = drain(&mut accumulator, at_ms(10));
+    while let Some(batch) = sent.pop() {
+        let acked = Outcome::Acked {
+            base_offset: 0,
+            log_append_time_ms: -1,
+        };
+        accumulator.on_outcome(at_ms(11), &batch.partition, batch.batch_id, acked, 0);
+        if sent.is_empty() {
+            sent = drain(&mut accumulator, at_ms(11));
+        }
+    }
+    assert_eq!(settled(&mut accumulator).len(), 2_000);
+    assert!(accumulator.held.is_empty());
+    append(&mut accumulator, at_ms(20), 1_234, 1);
+    let mut asked = 0;
+    let drained = accumulator.drain(at_ms(30), |_| {
+        asked += 1;
+        Leader::Ready(NODE)
+    });
+    assert_eq!((asked, drained.requests.len()), (1, 1));
+    assert_eq!(accumulator.held.len(), 1);
+    accumulator.expire(at_ms(1_000_000_000));
+    assert_eq!(settled(&mut accumulator).len(), 1);
+    assert!(accumulator.held.is_empty());
+    assert_eq!(accumulator.next_deadline(at_ms(30)), None);
+}
+
+#[test]
+fn only_a_record_that_begins_or_fills_a_batch_is_news() {
+    let mut accumulator = accumulator(options());
+    let record = Record::of_value(vec![b'x'; 100]);
+    let news: Vec<bool> = (0..20)
+        .map(|_| accumulator.append(at_ms(0), &name(0), &record, 5, 1))
+        .collect();
+    let told = news.iter().filter(|news| **news).count();
+    assert!(news[0] && !news[1] && (2..=6).contains(&told), "{news:?}");
+}
