@@ -6,6 +6,7 @@
 
 pub mod fetcher;
 mod fetching;
+mod hindrance;
 mod member;
 
 use crate::client::{Client, Lane};
@@ -18,6 +19,7 @@ use crate::records::{Fetched, TopicPartitionName};
 use crate::signal::Signal;
 use fetcher::Fetcher;
 pub use fetcher::StartAt;
+use hindrance::{Hindrances, Work};
 use member::Member;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,6 +61,7 @@ pub(crate) struct Shared<E: Env> {
     placing: Cell<bool>,
     /// What the next poll has to say.
     failure: RefCell<Option<ConsumeError>>,
+    hindrances: RefCell<Hindrances>,
     /// Something for `poll` to look at.
     arrived: Signal,
     closed: Cell<bool>,
@@ -86,6 +89,7 @@ impl<E: Env> Consumer<E> {
             fetching: RefCell::default(),
             placing: Cell::new(false),
             failure: RefCell::default(),
+            hindrances: RefCell::default(),
             arrived: Signal::default(),
             closed: Cell::new(false),
         });
@@ -189,6 +193,16 @@ impl<E: Env> Consumer<E> {
     /// The end of the partition as the last answer had it.
     pub fn high_watermark(&self, partition: &TopicPartitionName) -> Option<Offset> {
         self.shared.fetcher.borrow().high_watermark(partition)
+    }
+
+    /// What has kept this consumer from going on, for how long, and why the last time: polls go on and wait for it to pass.
+    pub fn hindered(&self) -> Option<(Duration, String)> {
+        let fetcher = self.shared.fetcher.borrow();
+        let mut hindrances = self.shared.hindrances.borrow_mut();
+        hindrances.keep_partitions(|name| fetcher.contains(name));
+        let (since, why) = hindrances.longest()?;
+        let now = self.shared.client.env().now();
+        Some((now.saturating_since(since), why.to_owned()))
     }
 
     /// Goes on reading elsewhere. Nothing if the partition is not assigned.
@@ -297,6 +311,17 @@ impl<E: Env> Shared<E> {
             Some(code) if subscribed => Err(self.on_commit_refused(&committer, code, error)),
             _ => Err(ConsumeError::Client(error)),
         }
+    }
+
+    /// Something failed that is tried again. Answers whether it went well the time before.
+    fn failed(&self, work: Work, why: impl ToString) -> bool {
+        let now = self.client.env().now();
+        let why = why.to_string();
+        self.hindrances.borrow_mut().failed(now, work, why)
+    }
+
+    fn went_well(&self, work: &Work) {
+        self.hindrances.borrow_mut().went_well(work);
     }
 
     /// A poll fails with this, unless an earlier failure is still to be told.

@@ -36,3 +36,4 @@ pub use options::{
 };
 pub use producer::{Delivery, Producer};
 pub use records::{Acked, Fetched, Header, Record, TopicPartitionName};
+pub use taffrail_wire::ErrorCode;

@@ -62,6 +62,12 @@ impl Failure {
     }
 }
 
+/// One line on stderr from a command that goes on.
+pub fn say(line: &str) {
+    // A closed stderr: then nobody wants to know.
+    drop(writeln!(std::io::stderr(), "taffrail: {}", one_line(line)));
+}
+
 impl From<taffrail_client::ClientError> for Failure {
     fn from(error: taffrail_client::ClientError) -> Failure {
         Failure::operation(error)

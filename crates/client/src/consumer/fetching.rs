@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::fetcher::{FetchFrom, StartAt};
+use super::hindrance::Work;
 use crate::client::Target;
 use crate::errors::{ClientError, ConsumeError};
 use crate::group::coordinator::may_pass;
@@ -39,7 +40,10 @@ pub(super) fn start<E: Env>(shared: &Rc<Shared<E>>) {
         let name = &fetch.partition;
         match client.with_metadata(|metadata| metadata.leader(&name.topic, name.partition)) {
             Some(node) => nodes.entry(node).or_default().push(fetch),
-            None => client.refresh_soon(&name.topic, false),
+            None => {
+                shared.failed(Work::Fetching(name.clone()), no_leader(shared, name));
+                client.refresh_soon(&name.topic, false);
+            }
         }
     }
     for (node, fetches) in nodes {
@@ -50,6 +54,18 @@ pub(super) fn start<E: Env>(shared: &Rc<Shared<E>>) {
             shared.fetcher.borrow_mut().sent(fetch);
         }
         client.env().spawn(fetch(shared.clone(), node, fetches));
+    }
+}
+
+fn no_leader<E: Env>(shared: &Shared<E>, name: &TopicPartitionName) -> String {
+    let error = shared.client.with_metadata(|metadata| {
+        metadata
+            .topic(&name.topic)
+            .map_or(ErrorCode::None, |topic| topic.error)
+    });
+    match error {
+        ErrorCode::None => format!("{name} has no leader"),
+        code => format!("topic {}: {}", name.topic, code.message()),
     }
 }
 
@@ -77,8 +93,9 @@ async fn place<E: Env>(shared: Rc<Shared<E>>) {
     let result = place_all(&shared, &unplaced).await;
     shared.placing.set(false);
     match result {
-        Ok(()) => {}
+        Ok(()) => shared.went_well(&Work::Placing),
         Err(ConsumeError::Client(error)) if may_pass(&error) => {
+            shared.failed(Work::Placing, &error);
             let random = shared.client.env().random_u64("client backoff");
             let later = shared.client.env().now() + shared.client.backoff().wait(5, random);
             let mut fetcher = shared.fetcher.borrow_mut();
@@ -150,6 +167,7 @@ async fn fetch<E: Env>(shared: Rc<Shared<E>>, node: NodeId, fetches: Vec<FetchFr
             shared.fail(error.clone().into());
         }
         for fetch in &fetches {
+            shared.failed(Work::Fetching(fetch.partition.clone()), &error);
             shared.try_later(fetch, true);
         }
     }
@@ -258,6 +276,7 @@ impl<E: Env> Shared<E> {
         let code = ErrorCode::from(partition.error_code);
         let result = match code {
             ErrorCode::None => {
+                self.went_well(&Work::Fetching(fetch.partition.clone()));
                 let records = partition.records.clone().unwrap_or_default().into_bytes();
                 let mut fetcher = self.fetcher.borrow_mut();
                 fetcher.on_fetched(fetch, &records, partition.high_watermark)
@@ -277,6 +296,8 @@ impl<E: Env> Shared<E> {
                 })
             }
             code if code.is_retriable() || asks_for_metadata(code) => {
+                let why = format!("{}: {}", fetch.partition, code.message());
+                self.failed(Work::Fetching(fetch.partition.clone()), why);
                 self.try_later(fetch, asks_for_metadata(code));
                 Ok(())
             }

@@ -4,6 +4,7 @@
 //! hands while the caller works on records.
 
 use super::fetcher::StartAt;
+use super::hindrance::Work;
 use super::{Rebalance, Shared};
 use crate::deadline;
 use crate::errors::{ClientError, ConsumeError};
@@ -196,8 +197,15 @@ impl<E: Env> Shared<E> {
         let shared = self.clone();
         self.client.env().spawn(async move {
             let until = shared.client.env().now() + shared.client.options().request_timeout;
-            if let Err(error) = shared.commit(&positions, until).await {
-                tracing::warn!(%error, "positions were not committed");
+            match shared.commit(&positions, until).await {
+                Ok(()) => shared.went_well(&Work::Committing),
+                // A rebalance is under way, and what it gives is committed then.
+                Err(ConsumeError::NotOwner) => {}
+                Err(error) => {
+                    if shared.failed(Work::Committing, &error) {
+                        tracing::warn!(%error, "positions were not committed");
+                    }
+                }
             }
         });
     }
@@ -274,9 +282,13 @@ async fn join<E: Env>(shared: Rc<Shared<E>>, plan: JoinPlan) {
             shared.client.pause(1, Instant::MAX).await;
             None
         }
-        Ok(Verdict::Proceed | Verdict::JoinAgain) => None,
+        Ok(Verdict::Proceed | Verdict::JoinAgain) => {
+            shared.went_well(&Work::Joining);
+            None
+        }
         Err(error) if may_pass(&error) => {
             tracing::debug!(%error, "joining again");
+            shared.failed(Work::Joining, &error);
             shared.coordinator().forget();
             shared.client.pause(1, Instant::MAX).await;
             None

@@ -19,6 +19,8 @@ use taffrail_wire::{ErrorCode, Request};
 /// One group per request, below; several from the next version on.
 const FIND_ONE_MAX: i16 = 3;
 const FETCH_ONE_MAX: i16 = 7;
+/// So often a commit is tried while the coordinator knows a partition not. Who read it knew it, so it is most likely gone.
+const UNKNOWN_TRIES_MAX: u32 = 4;
 /// Topics by name up to here.
 const COMMIT_BY_NAME_MAX: i16 = 9;
 
@@ -144,7 +146,9 @@ impl<E: Env> Coordinator<E> {
             failures += 1;
             // A rebalance is for the member to act on, not for this loop.
             let rebalance = error.code() == Some(ErrorCode::RebalanceInProgress);
-            if rebalance || !may_pass(&error) || !self.client.pause(failures, until).await {
+            let gone = error.code() == Some(ErrorCode::UnknownTopicOrPartition)
+                && failures >= UNKNOWN_TRIES_MAX;
+            if rebalance || gone || !may_pass(&error) || !self.client.pause(failures, until).await {
                 return Err(error);
             }
         }

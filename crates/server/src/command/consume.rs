@@ -2,7 +2,7 @@
 
 use super::{offsets_of, partitions_of, start_of, with_client};
 use crate::arguments::{ConsumeOptions, Place};
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::output;
 use crate::time;
 use bytes::Bytes;
@@ -19,6 +19,8 @@ use taffrail_os::Os;
 use taffrail_os::signal::Terminations;
 
 const POLL: Duration = Duration::from_millis(500);
+/// A reader whose way has been barred for so long is told by what.
+const PATIENCE: Duration = Duration::from_secs(5);
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 
 pub fn run(options: ConsumeOptions) -> Result<(), Failure> {
@@ -110,6 +112,7 @@ async fn read(
     stop: &mut Stop,
     signals: &mut Terminations,
 ) -> Result<(), Failure> {
+    let mut waiting = Waiting::default();
     loop {
         if stop.is_reached(consumer) {
             return Ok(());
@@ -122,6 +125,9 @@ async fn read(
             }
         };
         let mut records = polled;
+        if let Some(line) = waiting.news(consumer.hindered()) {
+            failure::say(&line);
+        }
         if let Some(left) = stop.left
             && let Some(first_left) = records.get(usize::try_from(left).unwrap_or(usize::MAX))
         {
@@ -137,6 +143,24 @@ async fn read(
         if options.group.is_some() && stop.exit_at_end {
             stop.follow(admin, consumer).await?;
         }
+    }
+}
+
+/// Whether it was said what is being waited for.
+#[derive(Default)]
+struct Waiting {
+    told: bool,
+}
+
+impl Waiting {
+    /// What to say now: once for each time that the way is barred.
+    fn news(&mut self, hindered: Option<(Duration, String)>) -> Option<String> {
+        let Some((lasting, why)) = hindered else {
+            self.told = false;
+            return None;
+        };
+        let news = lasting >= PATIENCE && !std::mem::replace(&mut self.told, lasting >= PATIENCE);
+        news.then(|| format!("waiting: {why}"))
     }
 }
 
@@ -289,6 +313,17 @@ mod tests {
         ] {
             assert_eq!(base64(bytes), text);
         }
+    }
+
+    #[test]
+    fn what_is_waited_for_is_said_once_after_a_while() {
+        let mut waiting = Waiting::default();
+        let mut after = |seconds| waiting.news(Some((Duration::from_secs(seconds), "x".into())));
+        let news = [after(1), after(5), after(6), after(60)];
+        assert_eq!(news, [None, Some("waiting: x".into()), None, None]);
+        assert_eq!(waiting.news(None), None);
+        let again = waiting.news(Some((Duration::from_secs(9), "y".into())));
+        assert_eq!(again, Some("waiting: y".into()));
     }
 
     #[test]
