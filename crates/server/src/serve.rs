@@ -1,7 +1,7 @@
 //! `taffrail serve`: one node on the real environment, from its options to its end.
 //!
 //! The admin listener opens first, so that a start in trouble can be seen; then the node recovers and serves; then one line on stdout says
-//! where. SIGTERM or SIGINT ends it cleanly; a second one at once.
+//! where. SIGTERM or SIGINT ends it cleanly. While it stops a further SIGTERM changes nothing, as with Kafka; a SIGINT, from somebody at a terminal, ends it at once.
 
 use crate::arguments::ServeOptions;
 use crate::config::{self, Plan};
@@ -15,7 +15,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use taffrail_broker::{MetricsSnapshot, Node, NodeConfig, StartError};
 use taffrail_env::{DiskError, DiskErrorKind, Env, Listener, Net, NetError, NetErrorKind, Spawn};
-use taffrail_os::signal::Terminations;
+use taffrail_os::signal::{Termination, Terminations};
 use taffrail_os::{Os, process};
 use taffrail_storage::{Health, OpenError, Options};
 
@@ -92,17 +92,33 @@ fn ready_line(plan: &Plan, kafka: SocketAddr, admin: SocketAddr) -> String {
 }
 
 async fn stop(node: &Node<Os>, signals: &mut Terminations) -> Result<(), Failure> {
-    match select(pin!(node.shutdown()), pin!(signals.next())).await {
-        Either::Left((stopped, _)) => {
+    match unless_interrupted(node.shutdown(), async || signals.next().await).await {
+        Some(stopped) => {
             stopped.map_err(|error| Failure::operation(format!("not stopped cleanly: {error}")))?;
             tracing::info!("stopped");
             Ok(())
         }
         // Nothing that was acknowledged is lost; the next start has a little more to do.
-        Either::Right((signal, _)) => Err(Failure::operation(format!(
-            "{} again: ended before the clean stop was done",
-            signal.name()
-        ))),
+        None => Err(Failure::operation(
+            "SIGINT again: ended before the clean stop was done",
+        )),
+    }
+}
+
+/// What becomes of a stop; `None` if a SIGINT comes before it is done.
+async fn unless_interrupted<T>(
+    stopping: impl Future<Output = T>,
+    mut next_signal: impl AsyncFnMut() -> Termination,
+) -> Option<T> {
+    let mut stopping = pin!(stopping);
+    loop {
+        match select(stopping.as_mut(), pin!(next_signal())).await {
+            Either::Left((stopped, _)) => return Some(stopped),
+            Either::Right((Termination::Interrupt, _)) => return None,
+            Either::Right((Termination::Terminate, _)) => {
+                tracing::info!("SIGTERM again: still stopping");
+            }
+        }
     }
 }
 
@@ -194,5 +210,39 @@ fn explain_start(plan: &Plan, error: &StartError) -> Failure {
             Failure::usage(error)
         }
         StartError::Refused(_) | StartError::Register(_) => Failure::operation(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use futures_util::future::{pending, ready};
+
+    /// What becomes of a stop that ends after so many signals.
+    fn stopped(signals: &[Termination]) -> Option<Option<()>> {
+        let mut left = signals.iter();
+        let mut polls = 0;
+        let ends_after_them = std::future::poll_fn(|context| {
+            polls += 1;
+            if polls > signals.len() {
+                return std::task::Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            std::task::Poll::Pending
+        });
+        let next = async || match left.next() {
+            Some(signal) => ready(*signal).await,
+            None => pending().await,
+        };
+        unless_interrupted(ends_after_them, next).now_or_never()
+    }
+
+    #[test]
+    fn a_stop_goes_on_through_further_terms_and_ends_at_an_interrupt() {
+        use Termination::{Interrupt, Terminate};
+        assert_eq!(stopped(&[]), Some(Some(())));
+        assert_eq!(stopped(&[Terminate, Terminate]), Some(Some(())));
+        assert_eq!(stopped(&[Terminate, Interrupt]), Some(None));
     }
 }
