@@ -15,7 +15,7 @@ use crate::log::LogInner;
 use crate::segment::Segment;
 use crate::shard::{InFlight, Shard};
 use futures_channel::oneshot;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, select, try_join_all};
 use futures_util::lock::MutexGuard;
 use std::pin::pin;
 use std::rc::Rc;
@@ -36,6 +36,18 @@ struct Written<F> {
     new_name: bool,
     side: Option<crate::side::SideWriter>,
     new_digest_entries: Vec<crate::digest::DigestEntry>,
+}
+
+impl<F> Default for Written<F> {
+    fn default() -> Written<F> {
+        Written {
+            marks: Vec::new(),
+            files: Vec::new(),
+            new_name: false,
+            side: None,
+            new_digest_entries: Vec::new(),
+        }
+    }
 }
 
 /// What became of a round.
@@ -206,8 +218,33 @@ async fn copy_forward<E: Env>(shard: &Rc<Shard<E>>, logs: &[Rc<LogInner>], befor
     matches!(select(wait, crowded).await, Either::Left(_))
 }
 
+/// What is done to each log of a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Task {
+    /// Its durable tail is written.
+    WriteOut,
+    /// Its last segment ends, if nothing is on its way into it.
+    Seal,
+    /// What stands beside its last segment is completed.
+    Tidy,
+}
+
 /// Writes what is durable of these logs into their segments, one segment each, and syncs all of it together.
-pub async fn flush_round<E: Env>(shard: &Rc<Shard<E>>, mut logs: Vec<Rc<LogInner>>) -> Round {
+pub async fn flush_round<E: Env>(shard: &Rc<Shard<E>>, logs: Vec<Rc<LogInner>>) -> Round {
+    round(shard, logs, Task::WriteOut).await
+}
+
+/// Seals a log's last segment if nothing is on its way into it. The next append begins a new one.
+pub async fn seal_last<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>) -> Round {
+    round(shard, vec![log.clone()], Task::Seal).await
+}
+
+/// After the last append: completes what stands beside each log's last segment, and cuts it to what it holds.
+pub async fn tidy_round<E: Env>(shard: &Rc<Shard<E>>, logs: Vec<Rc<LogInner>>) -> Round {
+    round(shard, logs, Task::Tidy).await
+}
+
+async fn round<E: Env>(shard: &Rc<Shard<E>>, mut logs: Vec<Rc<LogInner>>, task: Task) -> Round {
     // In one order everywhere, so that two rounds never wait for each other.
     logs.sort_by_key(|log| log.id);
     let mut turns: Vec<MutexGuard<'_, ()>> = Vec::new();
@@ -218,7 +255,7 @@ pub async fn flush_round<E: Env>(shard: &Rc<Shard<E>>, mut logs: Vec<Rc<LogInner
         if shard.failed.borrow().is_some() {
             return Round::Failed;
         }
-        match tail::write_out(shard, log).await {
+        match write(shard, log, task).await {
             Ok(Some(done)) => written.push((log.clone(), done)),
             Ok(None) => {}
             Err(_) if log.running.borrow().gone => {}
@@ -245,75 +282,34 @@ pub async fn flush_round<E: Env>(shard: &Rc<Shard<E>>, mut logs: Vec<Rc<LogInner
     outcome
 }
 
-/// Seals a log's last segment if nothing is on its way into it. The next append begins a new one.
-pub async fn seal_last<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>) -> Round {
-    let idle = |log: &LogInner| {
-        let running = log.running.borrow();
-        running.uncommitted == 0 && running.pending.is_empty() && running.tail.dirty_bytes() == 0
-    };
-    let _turn = log.work.lock().await;
-    if !idle(log) {
-        return Round::Done;
-    }
-    log.running.borrow_mut().plan = None;
-    end_last(shard, log, true).await
-}
-
-/// After the last append: completes what stands beside a log's last segment, and cuts it to what it holds.
-pub async fn tidy_last<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>) -> Round {
-    let _turn = log.work.lock().await;
-    {
-        let running = log.running.borrow();
-        let state = log.state.borrow();
-        let behind = state
-            .segments
-            .last()
-            .is_some_and(|last| !last.sealed && u64::from(last.side.position) < last.length);
-        if !running.tidied && !behind {
-            return Round::Done;
-        }
-    }
-    end_last(shard, log, false).await
-}
-
-async fn end_last<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>, seal: bool) -> Round {
-    if shard.failed.borrow().is_some() {
-        return Round::Failed;
+/// Writes what the task asks of one log; syncs nothing. `None` if there is nothing to do.
+async fn write<E: Env>(
+    shard: &Rc<Shard<E>>,
+    log: &Rc<LogInner>,
+    task: Task,
+) -> DiskResult<Option<Written<<E as Disk>::File>>> {
+    if task == Task::WriteOut {
+        return tail::write_out(shard, log).await;
     }
     let last = log.state.borrow().segments.last().cloned();
     let Some(last) = last.filter(|last| !last.sealed) else {
-        return Round::Done;
+        return Ok(None);
     };
-    let mut written = Written {
-        marks: Vec::new(),
-        files: Vec::new(),
-        new_name: false,
-        side: None,
-        new_digest_entries: Vec::new(),
-    };
-    let ended = tail::end_segment(shard, log, last, seal, &mut written).await;
-    let written = [(log.clone(), written)];
-    let synced = match ended {
-        Ok(()) => sync(shard, &written).await,
-        Err(error) => Err(error),
-    };
-    match synced {
-        Ok(()) if shard.failed.borrow().is_none() => {
-            let [(log, written)] = written;
-            publish(shard, &log, written);
-            Round::Done
-        }
-        Ok(()) => Round::Failed,
-        Err(_) if log.running.borrow().gone => Round::Done,
-        Err(error) if error.kind == DiskErrorKind::NoSpace => {
-            shard.note_full(error).await;
-            Round::NoSpace
-        }
-        Err(error) => {
-            shard.fail(error).await;
-            Round::Failed
+    {
+        let mut running = log.running.borrow_mut();
+        if task == Task::Seal {
+            let idle = running.uncommitted == 0 && running.pending.is_empty();
+            if !idle || running.tail.dirty_bytes() > 0 {
+                return Ok(None);
+            }
+            running.plan = None;
+        } else if !running.tidied && u64::from(last.side.position) == last.length {
+            return Ok(None);
         }
     }
+    let mut written = Written::default();
+    tail::end_segment(shard, log, last, task == Task::Seal, &mut written).await?;
+    Ok(Some(written))
 }
 
 /// Syncs the files, then the directories whose names are new, parents after children.
@@ -330,16 +326,19 @@ async fn sync<E: Env>(
         let synced: DiskResult<Vec<()>> = shard.env.sync_many(files).await.into_iter().collect();
         synced?;
     }
-    let mut new_directory = false;
-    for (log, done) in written.iter().filter(|(_, done)| done.new_name) {
-        if log.running.borrow().gone {
-            continue;
+    let named = written
+        .iter()
+        .filter(|(log, done)| done.new_name && !log.running.borrow().gone);
+    // One after the other they would take as long as everything else together.
+    let directories = named.clone().map(async |(log, _)| {
+        match shard.sync_directory(&shard.log_directory(log)).await {
+            // It was deleted meanwhile.
+            Err(_) if log.running.borrow().gone => Ok(()),
+            synced => synced,
         }
-        shard.sync_directory(&shard.log_directory(log)).await?;
-        new_directory |= !log.running.borrow().named;
-        debug_assert!(!done.marks.is_empty());
-    }
-    if new_directory {
+    });
+    try_join_all(directories).await?;
+    if named.clone().any(|(log, _)| !log.running.borrow().named) {
         shard
             .sync_directory(&layout::partitions(&shard.directory))
             .await?;

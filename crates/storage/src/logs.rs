@@ -311,11 +311,13 @@ impl<E: Env> Logs<E> {
             }
         }
         let logs: Vec<Rc<LogInner>> = shard.logs.borrow().values().cloned().collect();
-        for log in logs {
-            let round = flush::tidy_last(shard, &log).await;
+        for logs in logs.chunks(shard.options.flush_files_max) {
+            let round = flush::tidy_round(shard, logs.to_vec()).await;
             if round != Round::Done {
                 return round;
             }
+        }
+        for log in logs {
             housekeeping::write_last_snapshot(shard, &log).await;
         }
         housekeeping::remove_old_segments(shard, Duration::ZERO).await;

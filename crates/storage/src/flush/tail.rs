@@ -38,13 +38,7 @@ pub(super) async fn write_out<E: Env>(
         return Ok(None);
     };
     log.prepare_directory(shard).await?;
-    let mut written = Written {
-        marks: Vec::new(),
-        files: Vec::new(),
-        new_name: false,
-        side: None,
-        new_digest_entries: Vec::new(),
-    };
+    let mut written = Written::default();
     let (mut segment, file) = target(shard, log, &mut run, &mut written).await?;
     shard.check_alive()?;
     if !run.reserved {
