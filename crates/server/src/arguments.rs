@@ -67,13 +67,13 @@ pub struct ServeOptions {
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     pub admin: Option<String>,
     /// Memory for everything that clients can make grow, such as 512MiB [default: 256MiB].
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, allow_negative_numbers = true, value_name = "SIZE", value_parser = size)]
     pub memory: Option<Size>,
     /// Listen beyond loopback although anybody who reaches the port may then do anything.
     #[arg(long)]
     pub insecure: bool,
     /// This node's number, 0 or more [default: 1].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
     pub node_id: Option<i32>,
     /// The nodes of the cluster with their node-to-node addresses.
     #[arg(long, value_name = "N@HOST:PORT,...", value_delimiter = ',', value_parser = node)]
@@ -97,10 +97,10 @@ pub enum TopicCommand {
     Create {
         name: String,
         /// Partitions; the broker's num.partitions if not given.
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+        #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
         partitions: Option<i32>,
         /// Replicas; the broker's default.replication.factor if not given.
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i16).range(1..))]
+        #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(i16).range(1..))]
         replication_factor: Option<i16>,
         /// A topic config.
         #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
@@ -129,7 +129,7 @@ pub enum TopicCommand {
     Alter {
         name: String,
         /// The number of partitions it shall have.
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+        #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
         partitions: Option<i32>,
         /// A config to set.
         #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
@@ -156,10 +156,15 @@ pub struct ProduceOptions {
     #[arg(long, value_name = "S", value_parser = NonEmptyStringValueParser::new())]
     pub key_separator: Option<String>,
     /// The partition to write to; by key, or in turn, if not given.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
     pub partition: Option<i32>,
     /// Who must have a record: all, or the leader (1), or nobody (0).
-    #[arg(long, value_name = "ACKS", default_value = "all")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "ACKS",
+        default_value = "all"
+    )]
     pub acks: AcksChoice,
     /// none, gzip, snappy, lz4 or zstd.
     #[arg(long, value_name = "CODEC", default_value = "none")]
@@ -173,16 +178,16 @@ pub struct ProduceOptions {
 pub struct ConsumeOptions {
     pub topic: String,
     /// start, end, an offset, or a time: RFC 3339 or @unix-milliseconds. With --group: where to begin without a committed offset.
-    #[arg(long, value_name = "PLACE", default_value = "start", value_parser = place)]
+    #[arg(long, allow_negative_numbers = true, value_name = "PLACE", default_value = "start", value_parser = place)]
     pub from: Place,
     /// One partition alone.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..), conflicts_with = "group")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(i32).range(0..), conflicts_with = "group")]
     pub partition: Option<i32>,
     /// Share the topic's partitions with the other members of this group, and keep its offsets.
     #[arg(long, value_name = "G", value_parser = NonEmptyStringValueParser::new())]
     pub group: Option<String>,
     /// Stop after so many records.
-    #[arg(long, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
     pub count: Option<u64>,
     /// One JSON object a line: partition, offset, timestamp, key, value, headers.
     #[arg(long)]
@@ -220,10 +225,10 @@ pub enum GroupCommand {
         #[arg(long)]
         topic: String,
         /// One partition alone.
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
+        #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
         partition: Option<i32>,
         /// start, end, an offset, or a time: RFC 3339 or @unix-milliseconds.
-        #[arg(long, value_name = "PLACE", value_parser = place)]
+        #[arg(long, allow_negative_numbers = true, value_name = "PLACE", value_parser = place)]
         to: Place,
         /// Only say what would be set.
         #[arg(long)]
@@ -287,28 +292,38 @@ pub struct BenchProduceOptions {
     #[arg(long, default_value = "taffrail-bench")]
     pub topic: String,
     /// Partitions of the topic if it is made.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..))]
     pub partitions: i32,
     /// Producers, each with connections of its own.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub producers: u32,
     /// Bytes of each record's value.
-    #[arg(long, value_name = "SIZE", default_value = "1024", value_parser = size)]
+    #[arg(long, allow_negative_numbers = true, value_name = "SIZE", default_value = "1024", value_parser = size)]
     pub record_size: Size,
     /// Bytes at which a batch is sent.
-    #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = size)]
+    #[arg(long, allow_negative_numbers = true, value_name = "SIZE", default_value = "64KiB", value_parser = size)]
     pub batch_size: Size,
     /// How long a batch waits for more records.
-    #[arg(long, value_name = "MS", default_value_t = 0)]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "MS",
+        default_value_t = 0
+    )]
     pub linger_ms: u64,
     /// How long to send.
-    #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, allow_negative_numbers = true, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     pub seconds: u64,
     /// Records a second of all producers together; as many as go if not given.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub rate: Option<u64>,
     /// Who must have a record: all, or the leader (1), or nobody (0).
-    #[arg(long, value_name = "ACKS", default_value = "all")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "ACKS",
+        default_value = "all"
+    )]
     pub acks: AcksChoice,
     /// none, gzip, snappy, lz4 or zstd.
     #[arg(long, value_name = "CODEC", default_value = "none")]
@@ -327,29 +342,29 @@ pub struct BenchDurableOptions {
     #[arg(long, value_name = "DIR")]
     pub probe_dir: PathBuf,
     /// Partitions of the topic that is made for the run.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..))]
     pub partitions: i32,
     /// Connections, each with 5 requests on their way.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub producers: u32,
     /// Bytes of each record's value.
-    #[arg(long, value_name = "SIZE", default_value = "1024", value_parser = size)]
+    #[arg(long, allow_negative_numbers = true, value_name = "SIZE", default_value = "1024", value_parser = size)]
     pub record_size: Size,
     /// Bytes of each batch; one batch makes a request.
-    #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = size)]
+    #[arg(long, allow_negative_numbers = true, value_name = "SIZE", default_value = "64KiB", value_parser = size)]
     pub batch_size: Size,
     /// How long each side of a pair runs.
-    #[arg(long, value_name = "S", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=60))]
+    #[arg(long, allow_negative_numbers = true, value_name = "S", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=60))]
     pub seconds: u64,
     /// Pairs that count.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub pairs: u32,
     /// A pair during which other programs took more than this share of all cores is dropped and done again, up
     /// to twice as often as pairs are wanted.
-    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=100))]
+    #[arg(long, allow_negative_numbers = true, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub foreign_cpu_max: u8,
     /// The broker's process, if it runs on this machine: what it takes is not another program's.
-    #[arg(long, value_name = "PID")]
+    #[arg(long, allow_negative_numbers = true, value_name = "PID")]
     pub broker_pid: Option<u32>,
     /// A JSON object for each pair, and one of all.
     #[arg(long)]

@@ -110,9 +110,12 @@ impl Gathered {
         };
         let translated = kafka::translate(&entry.key, &entry.value).map_err(wrong)?;
         let (key, value) = match &translated {
-            Some((option, value)) => (option.as_str(), value.as_str()),
+            Some(translated) => (translated.option.as_str(), translated.value.as_str()),
             None => (entry.key.as_str(), entry.value.as_str()),
         };
+        let left_out = translated.as_ref().and_then(|one| one.warning.as_ref());
+        let warning = left_out.map(|text| format!("{} {}: {text}", entry.place, entry.key));
+        self.warnings.extend(warning);
         let names = option_names();
         if names.iter().any(|name| name == key) {
             let argument = match (key, value) {

@@ -36,6 +36,11 @@ fn a_wrong_value_names_what_would_be_right() {
         ("serve --nodes 127.0.0.1:9093", "1@127.0.0.1:9093"),
         ("serve --set num.partitions", "KEY=VALUE"),
         ("consume t --from yesterday", "2026-01-31T12:00:00Z"),
+        ("consume t --from -1", "2026-01-31T12:00:00Z"),
+        ("group reset g --topic t --to -1", "2026-01-31T12:00:00Z"),
+        ("serve --node-id -1", "-1 is not in 0.."),
+        ("topic create t --partitions -1", "-1 is not in 1.."),
+        ("produce t --acks -1", "all"),
     ] {
         let line = parse(command).expect_err("a wrong value");
         assert!(line.contains(expected) && !line.contains('\n'), "{line}");

@@ -7,7 +7,7 @@ use crate::output::{self, Table, cell};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use taffrail_client::admin::groups::GroupDescription;
-use taffrail_client::{Admin, Client, OffsetSpec, TopicPartitionName};
+use taffrail_client::{Admin, Client, ClientError, ErrorCode, OffsetSpec, TopicPartitionName};
 use taffrail_os::Os;
 
 pub fn run(command: GroupCommand) -> Result<(), Failure> {
@@ -34,13 +34,31 @@ pub fn run(command: GroupCommand) -> Result<(), Failure> {
             let admin = Admin::new(client);
             let offsets = targets(&admin, &topic, partition, to).await?;
             if !dry_run {
-                admin.set_group_offsets(&group, &offsets).await?;
+                let set = admin.set_group_offsets(&group, &offsets).await;
+                set.map_err(|error| explain(&group, error))?;
             }
             print_offsets(os, &offsets, json).await
         }),
         GroupCommand::Delete { group, brokers } => with_client(&brokers, async |_, client| {
-            Ok(Admin::new(client).delete_group(&group).await?)
+            let deleted = Admin::new(client).delete_group(&group).await;
+            deleted.map_err(|error| explain(&group, error))
         }),
+    }
+}
+
+/// Only a group without members can be changed from outside.
+fn explain(group: &str, error: ClientError) -> Failure {
+    match error.code() {
+        Some(
+            ErrorCode::UnknownMemberId
+            | ErrorCode::IllegalGeneration
+            | ErrorCode::RebalanceInProgress
+            | ErrorCode::NonEmptyGroup,
+        ) => Failure::operation(format!(
+            "group {group} has members; stop them first, and try again ({})",
+            error.code().map_or("", ErrorCode::name)
+        )),
+        _ => error.into(),
     }
 }
 

@@ -132,7 +132,12 @@ fn a_server_properties_of_kafka_is_understood() {
     assert_eq!((plan.node_id, plan.listen.as_str()), (7, "localhost:9092"));
     assert_eq!(plan.data, PathBuf::from("/tmp/kraft-logs"));
     assert_eq!(plan.settings.effective().num_partitions, 2);
-    assert_eq!(plan.warnings.len(), 2, "{:?}", plan.warnings);
+    assert_eq!(plan.warnings.len(), 3, "{:?}", plan.warnings);
+    assert!(
+        plan.warnings
+            .iter()
+            .any(|warning| warning.contains("listeners: CONTROLLER://localhost:9093 is not opened"))
+    );
     assert!(
         plan.warnings
             .iter()
