@@ -11,6 +11,7 @@ pub mod pipeliner;
 pub mod producer;
 pub mod read_back;
 pub mod reader;
+pub mod revenant;
 pub mod scanner;
 pub mod stranger;
 pub mod turnover;
@@ -55,6 +56,8 @@ pub struct Stage {
     pub topics: Vec<Topic>,
     /// What the turnover's topic is at present; see [`turnover`].
     pub resident: RefCell<Option<turnover::Resident>>,
+    /// What it has ever been, the newest last.
+    pub lives: RefCell<Vec<TopicPartition>>,
     pub phase: Cell<Phase>,
     /// Clients that have not ended yet.
     pub busy: Cell<u32>,
@@ -74,6 +77,7 @@ impl Stage {
             broker,
             topics,
             resident: RefCell::new(None),
+            lives: RefCell::default(),
             phase: Cell::new(Phase::Work),
             busy: Cell::new(0),
             unsettled: Cell::new(0),
