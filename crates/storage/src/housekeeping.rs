@@ -67,7 +67,7 @@ async fn retain<E: Env>(log: &Log<E>, wall_ms: Option<i64>) {
         return;
     }
     if tail_is_old(inner, wall_ms) {
-        flush::flush_round(&log.shard, vec![inner.clone()]).await;
+        flush_tail(log).await;
     }
     let Some(expiry) = expiry(inner, wall_ms) else {
         return;
@@ -92,6 +92,20 @@ async fn retain<E: Env>(log: &Log<E>, wall_ms: Option<i64>) {
     }
 }
 
+/// Writes out all that lies in the journal only. One round ends where a segment does, and a segment counts as full when something lies
+/// behind it.
+async fn flush_tail<E: Env>(log: &Log<E>) {
+    let flushed_end = || log.inner.state.borrow().flushed_end;
+    let goal = log.inner.running.borrow().high_watermark;
+    while flushed_end() < goal {
+        let before = flushed_end();
+        let round = flush::flush_round(&log.shard, vec![log.inner.clone()]).await;
+        if round != Round::Done || flushed_end() == before {
+            return;
+        }
+    }
+}
+
 fn expiry(inner: &LogInner, wall_ms: Option<i64>) -> Option<Expiry> {
     let state = inner.state.borrow();
     let running = inner.running.borrow();
@@ -104,18 +118,18 @@ fn expiry(inner: &LogInner, wall_ms: Option<i64>) -> Option<Expiry> {
     )
 }
 
-/// What lies in the journal only, and is over its time, has to reach a segment before it can go.
+/// Whether something is over its time that lies in the journal only; it has to reach a segment before it can go.
 fn tail_is_old(inner: &LogInner, wall_ms: Option<i64>) -> bool {
     let running = inner.running.borrow();
-    let newest = running.tail.dirty().map(|batch| batch.max_timestamp).max();
-    let (Some(newest), Some(wall_ms)) = (newest, wall_ms) else {
+    let oldest = running.tail.dirty().map(|batch| batch.max_timestamp).min();
+    let (Some(oldest), Some(wall_ms)) = (oldest, wall_ms) else {
         return false;
     };
     let config = &running.config;
     config.cleanup_delete
         && config.retention_ms >= 0
-        && newest >= 0
-        && wall_ms.saturating_sub(newest) > config.retention_ms
+        && oldest >= 0
+        && wall_ms.saturating_sub(oldest) > config.retention_ms
 }
 
 async fn forget_producers<E: Env>(log: &Log<E>, wall_ms: i64) {

@@ -67,24 +67,6 @@ fn a_moved_start_drops_whole_sealed_segments_and_old_epochs() {
 }
 
 #[test]
-fn a_segment_that_is_sealed_behind_the_start_leaves_at_once() {
-    let mut late = state();
-    late.advance_start(20);
-    let open: Vec<i64> = late.segments.iter().map(|kept| kept.base_offset).collect();
-    assert_eq!(open, [16], "what is being filled stays");
-    let seal = Segment {
-        sealed: true,
-        ..segment(16, 20, 400)
-    };
-    assert_eq!(late.mark(seal.clone()), [16]);
-    let mut early = state();
-    assert_eq!(early.mark(seal), []);
-    early.advance_start(20);
-    assert_eq!(late.segments, early.segments);
-    assert_eq!(late.removals, early.removals);
-}
-
-#[test]
 fn epochs_end_where_kafka_says() {
     let state = state();
     assert_eq!(state.end_offset_for_epoch(5), (5, 30));
