@@ -136,6 +136,10 @@ impl<E: Env> Consumer<E> {
             let arrived = shared.arrived.mark();
             let metadata = shared.client.metadata_mark();
             if let Some(failure) = shared.failure.take() {
+                // Who is put out of the group owns nothing any more, whether or not it polls again.
+                if let Some(member) = &shared.member {
+                    shared.carry_out_losses(member);
+                }
                 return Err(failure);
             }
             shared.take_part(until).await;

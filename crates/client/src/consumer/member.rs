@@ -79,7 +79,7 @@ impl<E: Env> Shared<E> {
         self.commit_if_due(member);
     }
 
-    fn carry_out_losses(&self, member: &Member) {
+    pub(super) fn carry_out_losses(&self, member: &Member) {
         let mut lost = member.membership.borrow_mut().take_lost();
         let generation = member.membership.borrow().generation();
         let overtaken = |share: &mut Changed| share.generation != generation;

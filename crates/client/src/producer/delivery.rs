@@ -211,6 +211,8 @@ fn message(partition: &PartitionProduceResponse<'_>) -> Option<String> {
         format!("record {} of the batch: {words}", record.batch_index)
     });
     match (partition.error_message, blamed) {
+        // Brokers like to say the same in both places.
+        (Some(message), Some(blamed)) if blamed.ends_with(message) => Some(blamed),
         (Some(message), Some(blamed)) => Some(format!("{message}: {blamed}")),
         (message, blamed) => message.map(str::to_owned).or(blamed),
     }
