@@ -17,6 +17,7 @@ use taffrail_broker::config::StaticSettings;
 use taffrail_broker::{IN_FLIGHT_MAX, Inspection, Node, NodeConfig, StartError};
 use taffrail_client::TopicPartitionName;
 use taffrail_env::{Clock, Spawn};
+use taffrail_record::TopicPartition;
 use taffrail_storage::{Health, OpenError};
 
 /// Port of the Kafka listener.
@@ -92,10 +93,15 @@ impl Broker {
     /// Adds the node; nothing runs yet.
     pub fn new(world: &World, options: NodeOptions, partitions: i32) -> Rc<Broker> {
         let node = world.add_node(options);
+        Broker::with_config(world, node, draw_config(world, node, partitions))
+    }
+
+    /// The broker of a node that is there; nothing runs yet.
+    pub fn with_config(world: &World, node: NodeId, config: NodeConfig) -> Rc<Broker> {
         Rc::new(Broker {
             node,
             world: world.clone(),
-            config: draw_config(world, node, partitions),
+            config,
             order: Cell::new(Order::Serve),
             serving: Cell::new(false),
             refusal: RefCell::new(None),
@@ -185,7 +191,8 @@ impl Broker {
         }
         for view in &seen.partitions {
             let name = TopicPartitionName::new(&*view.topic, view.partition.partition);
-            let partition = match name.topic == turnover::TOPIC {
+            let by_id = name.topic == turnover::TOPIC || stage.ids.borrow().is_some();
+            let partition = match by_id {
                 true => view.partition,
                 false => stage.identity(&name),
             };
@@ -218,19 +225,16 @@ impl Broker {
     }
 
     async fn verify(&self, env: &SimEnv) {
-        let mut complaint = None;
-        let mut report = |finding: taffrail_storage::offline::Finding| {
-            complaint.get_or_insert_with(|| finding.to_string());
-        };
-        let result = taffrail_storage::offline::verify(env, Path::new(DATA), &mut report).await;
-        let verdict = match (result, complaint) {
+        let verdict = match findings(env).await {
             _ if !self.stopped_cleanly.get() => Err(format!(
                 "the stop was not clean: {}",
                 self.stop_error.take().unwrap_or_default()
             )),
-            (Err(error), _) => Err(error.to_string()),
-            (Ok(_), Some(complaint)) => Err(complaint),
-            (Ok(_), None) => Ok(()),
+            Err(error) => Err(error),
+            Ok(findings) => match findings.into_iter().next() {
+                Some(complaint) => Err(complaint),
+                None => Ok(()),
+            },
         };
         *self.verified.borrow_mut() = Some(verdict);
         self.order.set(Order::Serve);
@@ -301,6 +305,47 @@ impl Broker {
         }
     }
 
+    /// Has the serving process stop cleanly; nothing is started after it.
+    pub async fn stop(&self, patience: Duration) -> Result<(), String> {
+        let node = self.node;
+        if !self.is_serving() {
+            return Err("it does not serve".to_owned());
+        }
+        self.order.set(Order::Restart);
+        let until = self.world.elapsed() + patience;
+        while self.world.is_running(node) {
+            if self.world.elapsed() >= until {
+                return Err(format!("it runs after {patience:?}"));
+            }
+            self.world.sleep(Duration::from_millis(1)).await;
+        }
+        match self.stop_error.take() {
+            Some(why) => Err(why),
+            None => Ok(()),
+        }
+    }
+
+    /// What an offline verification finds, while no process runs.
+    pub async fn findings(self: &Rc<Self>) -> Result<Vec<String>, String> {
+        let found = Rc::new(RefCell::new(Err("it did not end".to_owned())));
+        let slot = found.clone();
+        self.world.start(self.node, move |env| async move {
+            *slot.borrow_mut() = findings(&env).await;
+        });
+        self.world.exited(self.node).await;
+        found.replace(Ok(Vec::new()))
+    }
+
+    /// Paths of a partition's files.
+    pub fn files_of(&self, partition: TopicPartition) -> Vec<String> {
+        let bytes = partition.topic.0.iter();
+        let id: String = bytes.map(|byte| format!("{byte:02x}")).collect();
+        let directory = format!("{DATA}/partitions/{id}-{}", partition.partition);
+        let mut files = self.world.disk(self.node).files();
+        files.retain(|path| path.starts_with(&directory));
+        files
+    }
+
     /// Stops cleanly, verifies the directory, and starts again. What was wrong, if anything was.
     pub async fn stop_and_verify(&self, patience: Duration) -> Result<(), String> {
         self.verified.take();
@@ -318,6 +363,17 @@ impl Broker {
     }
 }
 
+/// What an offline verification finds.
+async fn findings(env: &SimEnv) -> Result<Vec<String>, String> {
+    let mut findings = Vec::new();
+    let mut report = |finding: taffrail_storage::offline::Finding| {
+        findings.push(finding.to_string());
+    };
+    let verified = taffrail_storage::offline::verify(env, Path::new(DATA), &mut report).await;
+    verified.map_err(|error| error.to_string())?;
+    Ok(findings)
+}
+
 /// Compares what the node serves of metadata and groups with a replay of their logs.
 fn audit(env: &SimEnv, world: &World, stage: &Rc<Stage>, node: &Node<SimEnv>) {
     let (world, stage, node) = (world.clone(), stage.clone(), node.clone());
@@ -331,6 +387,15 @@ fn audit(env: &SimEnv, world: &World, stage: &Rc<Stage>, node: &Node<SimEnv>) {
 
 fn address(node: NodeId) -> String {
     format!("{}:{PORT}", node.address())
+}
+
+/// What a broker is like of which nothing else was said.
+pub fn plain_config(node: NodeId) -> NodeConfig {
+    let mut config = NodeConfig::new(PathBuf::from(DATA));
+    config.listen = address(node);
+    config.memory_bytes = BUDGET_BYTES;
+    config.storage.journal_file_bytes = 2 << 20;
+    config
 }
 
 /// Small sizes and few shards or many, so that rolls, recycling and checkpoints happen all the time.

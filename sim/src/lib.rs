@@ -57,6 +57,7 @@ mod run;
 pub mod scenario;
 mod scheduler;
 pub mod shrink;
+pub mod story;
 mod timeline;
 pub mod trace;
 mod workload;

@@ -25,6 +25,13 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// Whether a text is of this kind, and not a [`crate::story::Story`]: its first command is `world`.
+    pub fn is_replay(text: &str) -> bool {
+        let mut lines = text.lines().map(str::trim);
+        let first = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
+        first.is_some_and(|line| line.starts_with("world "))
+    }
+
     /// Reads a file's text; an error names the line and what would be right.
     pub fn parse(text: &str) -> Result<Scenario, String> {
         let mut world = None;

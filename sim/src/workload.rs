@@ -11,7 +11,6 @@ pub mod pipeliner;
 pub mod producer;
 pub mod read_back;
 pub mod reader;
-pub mod revenant;
 pub mod scanner;
 pub mod stranger;
 pub mod turnover;
@@ -23,6 +22,7 @@ use crate::decision::Stream;
 use crate::history::{Event, Membership, OperationId};
 use crate::world::World;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use taffrail_client::TopicPartitionName;
 use taffrail_record::{TopicId, TopicPartition};
@@ -56,8 +56,8 @@ pub struct Stage {
     pub topics: Vec<Topic>,
     /// What the turnover's topic is at present; see [`turnover`].
     pub resident: RefCell<Option<turnover::Resident>>,
-    /// What it has ever been, the newest last.
-    pub lives: RefCell<Vec<TopicPartition>>,
+    /// The ids of topics by their names, where a name may be given again. Without it, names serve as identities.
+    pub ids: RefCell<Option<BTreeMap<String, TopicId>>>,
     pub phase: Cell<Phase>,
     /// Clients that have not ended yet.
     pub busy: Cell<u32>,
@@ -77,7 +77,7 @@ impl Stage {
             broker,
             topics,
             resident: RefCell::new(None),
-            lives: RefCell::default(),
+            ids: RefCell::new(None),
             phase: Cell::new(Phase::Work),
             busy: Cell::new(0),
             unsettled: Cell::new(0),
@@ -131,6 +131,13 @@ impl Stage {
     /// A partition, as judges name it. Only the turnover gives a name to a second topic; elsewhere names
     /// serve as identities.
     pub fn identity(&self, name: &TopicPartitionName) -> TopicPartition {
+        let ids = self.ids.borrow();
+        if let Some(id) = ids.as_ref().and_then(|ids| ids.get(&name.topic)) {
+            return TopicPartition {
+                topic: *id,
+                partition: name.partition,
+            };
+        }
         let mut topic = [0; 16];
         for (byte, from) in topic.iter_mut().zip(name.topic.bytes()) {
             *byte = from;

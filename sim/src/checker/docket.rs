@@ -75,7 +75,6 @@ impl Docket {
                 client,
                 partition,
                 position,
-                ..
             } => {
                 let begun = Polled {
                     client: *client,

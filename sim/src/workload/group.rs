@@ -194,7 +194,6 @@ fn check(stage: &Stage, record: &taffrail_client::Fetched) {
         client: GROUP,
         partition,
         position: record.offset,
-        fresh: false,
     });
     let records = vec![(record.offset, value::as_read(record))];
     stage.tell(Event::PollAcked {

@@ -130,7 +130,6 @@ pub(super) async fn poll(
             client: id,
             partition: identity,
             position,
-            fresh: false,
         });
     }
     let answer = consumer.poll(PATIENCE).await;
@@ -144,7 +143,6 @@ pub(super) async fn poll(
             client: id,
             partition: identity,
             position,
-            fresh: false,
         });
     }
     match answer {

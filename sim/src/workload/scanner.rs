@@ -17,29 +17,21 @@ use taffrail_client::{Fetched, Header, TopicPartitionName};
 use taffrail_env::Clock;
 use taffrail_record::batch::{BatchHeader, Batches, RecordView, for_each_record, verify_crc};
 use taffrail_record::compression::DecompressLimit;
-use taffrail_record::{LeaderEpoch, Offset, TopicPartition};
+use taffrail_record::{LeaderEpoch, Offset};
 use taffrail_wire::fetch::{FetchPartition, FetchTopic};
 use taffrail_wire::offset_for_leader_epoch::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 use taffrail_wire::{ErrorCode, FetchRequest, OffsetForLeaderEpochRequest};
 
 const PATIENCE: Duration = Duration::from_secs(5);
-const FETCH_BY_NAME_VERSION: i16 = 12;
-const FETCH_BY_ID_VERSION: i16 = 13;
+const FETCH_VERSION: i16 = 12;
 const EPOCH_VERSION: i16 = 4;
 const BYTES_MAX: i32 = 1 << 20;
 const EXPANDED_BYTES_MAX: usize = 16 << 20;
 
-/// How a partition is called.
-#[derive(Clone, Copy)]
-pub(super) enum Place<'a> {
-    Name(&'a TopicPartitionName),
-    Id(TopicPartition),
-}
-
 /// What one fetch gave.
-pub(super) struct Scan {
-    pub records: Vec<(Offset, Written)>,
-    pub high_watermark: Offset,
+struct Scan {
+    records: Vec<(Offset, Written)>,
+    high_watermark: Offset,
     /// Past the last record of each leader epoch.
     epochs: BTreeMap<LeaderEpoch, Offset>,
 }
@@ -89,9 +81,8 @@ impl Scanner {
             client: self.id,
             partition: identity,
             position,
-            fresh: true,
         });
-        match fetch(peer, Place::Name(&partition), position).await {
+        match fetch(peer, &partition, position).await {
             Some(Ok(scan)) => {
                 self.stage.count("scans");
                 let reached = scan.records.last().map_or(position, |(last, _)| last + 1);
@@ -153,38 +144,29 @@ impl Scanner {
 }
 
 /// `None`: no answer that can be read. Bytes that do not verify are told as a record that nobody produced.
-pub(super) async fn fetch(
+async fn fetch(
     peer: &mut Peer,
-    place: Place<'_>,
+    partition: &TopicPartitionName,
     position: Offset,
 ) -> Option<Result<Scan, ErrorCode>> {
-    let (version, topic, topic_id, partition) = match place {
-        Place::Name(name) => (
-            FETCH_BY_NAME_VERSION,
-            name.topic.as_str(),
-            [0; 16],
-            name.partition,
-        ),
-        Place::Id(id) => (FETCH_BY_ID_VERSION, "", id.topic.0, id.partition),
-    };
     let request = FetchRequest {
         max_wait_ms: 100,
         min_bytes: 1,
         max_bytes: BYTES_MAX,
         topics: vec![FetchTopic {
-            topic,
-            topic_id,
+            topic: &partition.topic,
             partitions: vec![FetchPartition {
-                partition,
+                partition: partition.partition,
                 fetch_offset: position,
                 partition_max_bytes: BYTES_MAX,
                 ..FetchPartition::default()
             }],
+            ..FetchTopic::default()
         }],
         ..FetchRequest::default()
     };
-    let answer = peer.call(version, &request).await?;
-    let response = answer.read::<FetchRequest<'_>>(version)?;
+    let answer = peer.call(FETCH_VERSION, &request).await?;
+    let response = answer.read::<FetchRequest<'_>>(FETCH_VERSION)?;
     let answer = response.responses.first()?.partitions.first()?;
     if answer.error_code != 0 {
         return Some(Err(ErrorCode::from(answer.error_code)));

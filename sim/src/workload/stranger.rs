@@ -205,13 +205,13 @@ impl Stranger {
     }
 }
 
-pub(super) enum Fate {
+enum Fate {
     Acked(i64),
     Refused,
     Unknown,
 }
 
-pub(super) fn fate(answer: &taffrail_wire::produce::PartitionProduceResponse<'_>) -> Fate {
+fn fate(answer: &taffrail_wire::produce::PartitionProduceResponse<'_>) -> Fate {
     match ErrorCode::from(answer.error_code) {
         ErrorCode::None => Fate::Acked(answer.base_offset),
         code if code.is_retriable() => Fate::Unknown,
@@ -235,7 +235,7 @@ fn everything(topic: &super::Topic) -> FetchTopic<'_> {
 }
 
 /// One record as a batch of its own.
-pub(super) fn batch_of(record: &Record) -> BytesMut {
+fn batch_of(record: &Record) -> BytesMut {
     let timestamp = record.timestamp.expect("the workload sets timestamps");
     let mut builder = BatchBuilder::new(Codec::None, timestamp);
     value::put(&mut builder, record);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use taffrail_sim::profile::Profile;
 use taffrail_sim::scenario::Scenario;
 use taffrail_sim::shrink;
+use taffrail_sim::story::Story;
 use taffrail_sim::{Edits, FaultKind, Outcome, Recording, RunName};
 
 /// Seeds as `A..B`.
@@ -309,6 +310,14 @@ pub fn scenario(files: &[PathBuf]) -> Result<bool, String> {
     for path in files {
         let place = path.display();
         let text = std::fs::read_to_string(path).map_err(|why| format!("{place}: {why}"))?;
+        if !Scenario::is_replay(&text) {
+            let story = Story::parse(&text).map_err(|why| format!("{place}: {why}"))?;
+            let told = story.tell();
+            print!("{}", told.text);
+            println!("{place}: {}", told.name);
+            met &= told.failure.is_none();
+            continue;
+        }
         let scenario = Scenario::parse(&text).map_err(|why| format!("{place}: {why}"))?;
         let outcome = scenario.run().map_err(|why| format!("{place}: {why}"))?;
         let verdict = verdict(&outcome);

@@ -1,0 +1,55 @@
+//! `broker`: a broker joins the story, and starts.
+
+use super::Command;
+use super::start::serve;
+use crate::cluster::{self, Broker};
+use crate::node::NodeOptions;
+use crate::story::act::{Act, Answer};
+use crate::story::play::Play;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+
+pub const COMMAND: Command = Command {
+    name: "broker",
+    usage: "NAME [shards=N] [journal.bytes=N] [SETTING=VALUE ...]",
+    about: "starts a broker with these settings of server.properties",
+    read: |words| {
+        Ok(Box::new(Start {
+            name: words.next("NAME")?.to_owned(),
+            shards: words.option_number("shards")?,
+            journal_bytes: words.option_number("journal.bytes")?,
+            settings: words.take_options(),
+        }))
+    },
+};
+
+struct Start {
+    name: String,
+    shards: Option<usize>,
+    journal_bytes: Option<u64>,
+    settings: BTreeMap<String, String>,
+}
+
+impl Act for Start {
+    fn run<'a>(&'a self, play: &'a Play) -> Pin<Box<dyn Future<Output = Answer> + 'a>> {
+        Box::pin(async move {
+            if play.broker().is_ok() {
+                return Err("a story has one broker".to_owned());
+            }
+            let node = play.world.add_node(NodeOptions::named(self.name.clone()));
+            let mut config = cluster::plain_config(node);
+            for (key, value) in &self.settings {
+                let set = config.settings.set(key, value);
+                set.map_err(|error| format!("{key}={value}: {error}"))?;
+            }
+            config.shards = self.shards.unwrap_or(1);
+            if let Some(bytes) = self.journal_bytes {
+                config.storage.journal_file_bytes = bytes;
+            }
+            let broker = Broker::with_config(&play.world, node, config);
+            play.enter(self.name.clone(), broker.clone());
+            serve(play, &broker, None).await
+        })
+    }
+}

@@ -1,0 +1,52 @@
+//! `fault`: any kind of the catalogue, as often as one likes.
+
+use super::Command;
+use crate::fault::{FaultKind, Rates};
+use crate::story::act::{Act, Answer, say};
+use crate::story::play::Play;
+use std::future::Future;
+use std::pin::Pin;
+
+pub const COMMAND: Command = Command {
+    name: "fault",
+    usage: "KIND always|N%",
+    about: "has a kind of fault strike at every opportunity, or at so many of a hundred, until `heal`; `cargo sim faults` lists the kinds",
+    read: |words| {
+        let kind = words.next("KIND")?;
+        let kind = FaultKind::parse(kind).ok_or_else(|| format!("there is no fault `{kind}`"))?;
+        let rate = match words.next("how often")? {
+            "always" => 1_000_000,
+            other => {
+                let percent = other
+                    .strip_suffix('%')
+                    .and_then(|digits| digits.parse().ok());
+                let percent = percent.filter(|percent: &u32| *percent <= 100);
+                percent.ok_or_else(|| format!("`{other}` is not always, or a share such as 5%"))?
+                    * 10_000
+            }
+        };
+        Ok(Box::new(Fault { kind, rate }))
+    },
+};
+
+struct Fault {
+    kind: FaultKind,
+    /// Parts per million.
+    rate: u32,
+}
+
+impl Act for Fault {
+    fn run<'a>(&'a self, play: &'a Play) -> Pin<Box<dyn Future<Output = Answer> + 'a>> {
+        Box::pin(async move {
+            let faults = play.world.faults();
+            let mut rates = Rates::none();
+            for kind in FaultKind::ALL {
+                rates.set(*kind, faults.rate(*kind));
+            }
+            faults.set_rates(rates.with(self.kind, self.rate));
+            play.damaged
+                .set(play.damaged.get() || self.kind.damages_synced_data());
+            say("from now on")
+        })
+    }
+}

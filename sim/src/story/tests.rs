@@ -1,0 +1,130 @@
+//! Every story of `fixtures/scenarios` comes out as it did when somebody last read it.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "reads the stories from the tree, outside of every simulation"
+)]
+
+use super::*;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+const STORIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/scenarios");
+
+/// Name and text of every story, in the order of their names.
+fn stories() -> Vec<(String, String)> {
+    let files = std::fs::read_dir(STORIES).expect("the stories are in the tree");
+    let mut stories: Vec<(String, String)> = files
+        .map(|file| file.expect("a readable directory").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
+        .map(|path| {
+            let name = path.file_stem().expect("files have names");
+            let text = std::fs::read_to_string(&path).expect("stories are text");
+            (name.to_string_lossy().into_owned(), text)
+        })
+        .filter(|(_, text)| !crate::scenario::Scenario::is_replay(text))
+        .collect();
+    stories.sort();
+    stories
+}
+
+#[test]
+fn every_story_is_told_as_it_was() {
+    let golden = Path::new(STORIES).join("told");
+    insta::with_settings!({
+        snapshot_path => golden, prepend_module_to_snapshot => false, omit_expression => true,
+    }, {
+        for (name, text) in stories() {
+            let story = Story::parse(&text).unwrap_or_else(|why| panic!("{name}: {why}"));
+            insta::assert_snapshot!(name, story.tell().text);
+        }
+    });
+}
+
+#[test]
+fn every_story_says_what_it_is_about() {
+    for (name, text) in stories() {
+        assert!(text.starts_with("# "), "{name} begins with what it shows");
+    }
+}
+
+#[test]
+fn every_command_is_used_by_some_story() {
+    let used: BTreeSet<String> = stories()
+        .iter()
+        .flat_map(|(_, text)| text.lines())
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect();
+    for command in command::COMMANDS {
+        assert!(
+            used.contains(command.name),
+            "no story uses `{}`",
+            command.name
+        );
+    }
+}
+
+#[test]
+fn a_wrong_line_is_named_with_what_would_be_right() {
+    for (line, why) in [
+        ("dance b", "line 2: no command `dance`; there are: "),
+        (
+            "kill",
+            "line 2: NODE is missing; it is `kill NODE [operations=N]`",
+        ),
+        ("kill b now", "line 2: `now` is one word too many; it is "),
+        ("wait soon", "line 2: `soon` is no time, such as "),
+        (
+            "read orders",
+            "line 2: `orders` is not TOPIC/PARTITION, such as orders/0; it is ",
+        ),
+        (
+            "read orders/0 form=1",
+            "line 2: there is no option `form`; it is ",
+        ),
+        (
+            "fault rain always",
+            "line 2: there is no fault `rain`; it is ",
+        ),
+        ("seed x", "line 2: `x` is no seed; "),
+    ] {
+        let text = format!("# a headline\n{line}\n");
+        let Err(said) = Story::parse(&text) else {
+            panic!("`{line}` is taken");
+        };
+        assert!(said.starts_with(why), "{line}: {said}");
+    }
+}
+
+#[test]
+fn a_story_that_expects_something_else_is_broken_off_there() {
+    let text = "broker b\ntopic orders partitions=1\nexpect unmade\nwait 1s\n";
+    let told = Story::parse(text).expect("well formed").tell();
+    assert_eq!(
+        told.text,
+        "broker b\n    serves\ntopic orders partitions=1\n    made\nexpect unmade\n\
+         ! STORY: expect unmade: the answer was: made\n"
+    );
+    assert!(told.failure.is_some());
+}
+
+#[test]
+fn the_judges_listen_to_stories_too() {
+    // The story does not say that records of this topic may go.
+    let text = "broker b log.retention.ms=1000 log.roll.ms=1000 log.retention.check.interval.ms=500\n\
+                topic orders partitions=1\nproduce p orders/0 one\nwait 1m\nproduce p orders/0 two\nwait 1m\n";
+    let told = Story::parse(text).expect("well formed").tell();
+    let failure = told.failure.expect("an acknowledged record is gone");
+    assert_eq!(failure.invariant, "ACKED-DURABLE", "{}", told.text);
+}
+
+#[test]
+fn equal_files_give_equal_stories() {
+    let text = "broker b\ntopic orders partitions=1\nproduce p orders/0 one\ncut-power b\n";
+    let tell = |text: &str| Story::parse(text).expect("well formed").tell();
+    let (first, second) = (tell(text), tell(text));
+    assert_eq!((&first.name, &first.text), (&second.name, &second.text));
+    let other = tell(&format!("seed 2\n{text}"));
+    assert_ne!(first.name.hash, other.name.hash);
+}
