@@ -149,7 +149,7 @@ impl Check<'_> {
         self.verified.batches += 1;
         self.verified.bytes += batch.len() as u64;
         if let Err(error) = verify_crc(batch) {
-            self.wrong(FileKind::Segment, position, format!("{error:?}"));
+            self.wrong(FileKind::Segment, position, error.to_string());
         }
         if header.base_offset < at.offset {
             let what = format!("offset {} where {} is next", header.base_offset, at.offset);
