@@ -196,6 +196,8 @@ impl Broker {
                 true => view.partition,
                 false => stage.identity(&name),
             };
+            self.world
+                .keep_name(partition, || format!("{}/{}", name.topic, name.partition));
             let bounds = Bounds {
                 start: view.log_start_offset,
                 last_stable: view.high_watermark,

@@ -60,6 +60,7 @@ pub mod shrink;
 pub mod story;
 mod timeline;
 pub mod trace;
+pub mod view;
 mod workload;
 mod world;
 pub mod zoo;

@@ -147,6 +147,8 @@ impl Simulation {
         let events = world.events();
         let decisions = world.decisions().as_edits(&recorded);
         let checkpoints = world.trace.borrow().checkpoints().to_vec();
+        let nodes = world.nodes();
+        let nodes = nodes.into_iter().map(|node| world.name(node)).collect();
         world.end();
         let silent = Trace::new(Recording::Off);
         Outcome {
@@ -159,11 +161,24 @@ impl Simulation {
             faults,
             checkpoints,
             decisions,
+            history: world.told.take(),
+            partitions: world.partitions.take(),
+            nodes,
             trace: world.trace.replace(silent).into_events(),
             failure: world.take_failure(),
             value: result.take(),
         }
     }
+}
+
+/// An event of the history, and when the judges heard of it.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Simulated nanoseconds since the start.
+    pub time: u64,
+    /// Events of the trace before it.
+    pub events: u64,
+    pub event: crate::history::Event,
 }
 
 /// What came of a simulation.
@@ -186,6 +201,12 @@ pub struct Outcome<T> {
     pub checkpoints: Vec<Checkpoint>,
     /// The recorded events, if recording was on.
     pub trace: Vec<Event>,
+    /// What the judges were told, if recording was full.
+    pub history: Vec<Told>,
+    /// The names of partitions, if recording was full.
+    pub partitions: BTreeMap<taffrail_record::TopicPartition, String>,
+    /// The names of the nodes, in the order of their numbers.
+    pub nodes: Vec<String>,
     /// The recorded decisions, if they were kept; they drive the same run without its seed.
     pub decisions: Edits,
 }

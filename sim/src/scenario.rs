@@ -12,7 +12,7 @@
 use crate::decision::Edits;
 use crate::profile::Profile;
 use crate::run::{Outcome, Simulation};
-use crate::trace::RunName;
+use crate::trace::{Recording, RunName};
 use std::fmt;
 
 /// See the module's head.
@@ -73,9 +73,15 @@ impl Scenario {
 
     /// Runs it.
     pub fn run(&self) -> Result<Outcome<()>, String> {
+        self.run_recorded(Recording::Off)
+    }
+
+    /// Runs it, and keeps so much of its trace.
+    pub fn run_recorded(&self, recording: Recording) -> Result<Outcome<()>, String> {
         let profile = Profile::named(&self.world.profile)?;
         let mut simulation: Simulation = profile.simulation(self.world.seed);
         simulation.edits = self.edits.clone();
+        simulation.recording = recording;
         Ok((profile.run)(simulation))
     }
 

@@ -14,6 +14,7 @@ mod play;
 mod words;
 
 use crate::run::{Failure, Limits, Outcome, Simulation};
+use crate::trace::Recording;
 use act::Act;
 use play::Play;
 use std::sync::{Arc, Mutex};
@@ -84,6 +85,12 @@ impl Story {
             name: outcome.name,
             failure: outcome.failure,
         }
+    }
+
+    /// Runs it with everything recorded, to be looked at.
+    pub fn record(self) -> Outcome<()> {
+        let simulation = Simulation::new(PROFILE, 0).with_recording(Recording::Full);
+        self.run(simulation, Arc::default())
     }
 
     fn run(self, mut simulation: Simulation, told: Arc<Mutex<String>>) -> Outcome<()> {

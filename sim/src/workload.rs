@@ -91,6 +91,7 @@ impl Stage {
     /// Shows the judges what happened; an objection ends the run.
     pub fn tell(&self, event: Event) {
         self.world.count_operation();
+        self.world.keep_history(&event);
         let verdict = self.court.borrow_mut().on_event(&event);
         if let Err(violation) = verdict {
             self.world.fail(violation.invariant, violation.witness);

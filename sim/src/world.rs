@@ -12,7 +12,7 @@ use crate::kernel::{Sandbox, catching};
 use crate::memory::charge_to;
 use crate::net::Network;
 use crate::node::{Death, Life, Node, NodeId, NodeOptions, Trap};
-use crate::run::{Failure, Limits};
+use crate::run::{Failure, Limits, Told};
 use crate::scheduler::{Owner, SchedulePolicy, Scheduler, TaskFuture};
 use crate::timeline::{Event, Timeline, TimerKey};
 use crate::trace::{EventKind, Recording, Trace};
@@ -24,6 +24,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use taffrail_record::TopicPartition;
 
 /// The whole simulated world; a handle.
 #[derive(Clone)]
@@ -48,6 +49,8 @@ pub struct Inner {
     pub(crate) polls: Cell<u64>,
     pub(crate) operations: Cell<u64>,
     pub(crate) tally: RefCell<BTreeMap<&'static str, u64>>,
+    pub(crate) told: RefCell<Vec<Told>>,
+    pub(crate) partitions: RefCell<BTreeMap<TopicPartition, String>>,
     nodes: RefCell<Vec<Rc<Node>>>,
     current: RefCell<Option<Rc<Life>>>,
     doomed: RefCell<Vec<(Rc<Life>, Death)>>,
@@ -89,6 +92,8 @@ impl World {
             polls: Cell::new(0),
             operations: Cell::new(0),
             tally: RefCell::default(),
+            told: RefCell::default(),
+            partitions: RefCell::default(),
             nodes: RefCell::new(Vec::new()),
             current: RefCell::new(None),
             doomed: RefCell::new(Vec::new()),
@@ -230,6 +235,30 @@ impl World {
             main(env).await;
             world.doom(life, Death::Exit);
         });
+    }
+
+    /// The node's name.
+    pub fn name(&self, node: NodeId) -> String {
+        self.node(node).name.clone()
+    }
+
+    /// Keeps a partition's name, if everything is recorded.
+    pub(crate) fn keep_name(&self, partition: TopicPartition, name: impl FnOnce() -> String) {
+        if self.trace.borrow().recording() == Recording::Full {
+            let mut names = self.partitions.borrow_mut();
+            names.entry(partition).or_insert_with(name);
+        }
+    }
+
+    /// Keeps what the judges are told, if everything is recorded.
+    pub(crate) fn keep_history(&self, event: &crate::history::Event) {
+        if self.trace.borrow().recording() == Recording::Full {
+            self.told.borrow_mut().push(Told {
+                time: self.nanos(),
+                events: self.events(),
+                event: event.clone(),
+            });
+        }
     }
 
     /// Whether a process runs on the node.

@@ -11,6 +11,7 @@ use taffrail_sim::profile::Profile;
 use taffrail_sim::scenario::Scenario;
 use taffrail_sim::shrink;
 use taffrail_sim::story::Story;
+use taffrail_sim::view;
 use taffrail_sim::{Edits, FaultKind, Outcome, Recording, RunName};
 
 /// Seeds as `A..B`.
@@ -297,6 +298,37 @@ pub fn shrink(name: &str, out: Option<&Path>, runs: usize) -> Result<bool, Strin
             println!("{}: {failure}; {count} faults", path.display());
         }
     }
+    Ok(true)
+}
+
+/// `view`: writes a run's page. A name, or a scenario file.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "files of the user's, outside of every simulation"
+)]
+pub fn view(name: &str, out: &Path) -> Result<bool, String> {
+    let outcome = match name.ends_with(".txt") {
+        true => {
+            let text = std::fs::read_to_string(name).map_err(|why| format!("{name}: {why}"))?;
+            let wrong = |why| format!("{name}: {why}");
+            match Scenario::is_replay(&text) {
+                true => {
+                    let scenario = Scenario::parse(&text).map_err(wrong)?;
+                    scenario.run_recorded(Recording::Full).map_err(wrong)?
+                }
+                false => Story::parse(&text).map_err(wrong)?.record(),
+            }
+        }
+        false => {
+            let wanted = RunName::parse(name)?;
+            let profile = Profile::named(&wanted.profile)?;
+            let simulation = profile.simulation(wanted.seed);
+            (profile.run)(simulation.with_recording(Recording::Full))
+        }
+    };
+    let page = view::page(&outcome);
+    std::fs::write(out, page).map_err(|why| format!("{}: {why}", out.display()))?;
+    println!("{}: {}: {}", out.display(), outcome.name, verdict(&outcome));
     Ok(true)
 }
 

@@ -62,6 +62,14 @@ enum Command {
         #[arg(required = true)]
         files: Vec<std::path::PathBuf>,
     },
+    /// Draw a run as one HTML page that needs no network.
+    View {
+        /// profile@seed, or a scenario file.
+        name: String,
+        /// Where the page goes.
+        #[arg(long)]
+        out: std::path::PathBuf,
+    },
     /// Plant historic bugs in a copy of the tree, one at a time; each must be found, by the invariant that it breaks.
     Zoo {
         /// Which; all, if none is named.
@@ -92,6 +100,7 @@ fn main() -> ExitCode {
         Command::Replay { name, events } => cli::replay(&name, events),
         Command::Shrink { name, out, runs } => cli::shrink(&name, out.as_deref(), runs),
         Command::Scenario { files } => cli::scenario(&files),
+        Command::View { name, out } => cli::view(&name, &out),
         Command::Zoo { ids, json } => zoo::run(&ids, json),
         Command::Faults {
             profile,

@@ -91,7 +91,7 @@ impl Act for Produce {
                 let operation = stage.next_operation();
                 stage.tell(Event::SendStarted {
                     operation,
-                    client: actor.node.number(),
+                    client: actor.node.0,
                     partition: stage.identity(&self.partition),
                     record: written,
                     idempotent: self.options.idempotence,

@@ -38,7 +38,7 @@ impl Act for Read {
             let operation = stage.next_operation();
             stage.tell(Event::PollStarted {
                 operation,
-                client: play.client(&self.by)?.node.number(),
+                client: play.client(&self.by)?.node.0,
                 partition: stage.identity(&self.partition),
                 position: self.from.unwrap_or(whole.start),
             });
