@@ -27,7 +27,9 @@ pub async fn run<E: Env>(shard: &Rc<Shard<E>>) {
         .wall
         .borrow_mut()
         .look(shard.env.unix_ms(), shard.env.now());
-    let tells_silence = shard.wall.borrow().tells_silence(shard.env.now());
+    let agreement_min = shard.options.clock_agreement_min;
+    let now = shard.env.now();
+    let tells_silence = shard.wall.borrow().tells_silence(now, agreement_min);
     let logs: Vec<Rc<LogInner>> = shard.logs.borrow().values().cloned().collect();
     for inner in logs {
         let log = Log {

@@ -8,9 +8,6 @@ use taffrail_record::Offset;
 
 /// Wall and monotonic time may differ by this much between two looks, and no more.
 const TOLERANCE_MS: i64 = 60_000;
-/// So long must wall and monotonic time have agreed before a producer counts as idle. A clock that was stepped, or set while
-/// the node was down, makes everybody look idle at once; whoever is still there has written again by then.
-const AGREEMENT_MIN: Duration = Duration::from_secs(3600);
 
 /// Believes the wall clock only while it moves as the monotonic clock does. A step is believed at the second
 /// look that agrees with it, so that a clock that jumps and comes back deletes nothing.
@@ -35,10 +32,10 @@ impl WallClock {
         agrees.then_some(unix_ms)
     }
 
-    /// Whether the looks have agreed for so long that a long silence in wall time is a silence.
-    pub fn tells_silence(&self, now: Instant) -> bool {
+    /// Whether the looks have agreed for `agreement_min`, so long that a long silence in wall time is a silence.
+    pub fn tells_silence(&self, now: Instant, agreement_min: Duration) -> bool {
         self.agrees_since
-            .is_some_and(|since| now.saturating_since(since) >= AGREEMENT_MIN)
+            .is_some_and(|since| now.saturating_since(since) >= agreement_min)
     }
 }
 

@@ -1,6 +1,7 @@
 use super::{Expiry, WallClock, expired};
 use crate::LogConfig;
 use crate::segment::Segment;
+use std::time::Duration;
 use taffrail_env::Instant;
 use taffrail_record::{TopicId, TopicPartition};
 
@@ -97,16 +98,17 @@ fn a_clock_is_believed_at_the_second_look_that_agrees() {
 #[test]
 fn only_a_clock_that_went_steadily_for_an_hour_tells_that_somebody_is_silent() {
     let at = |seconds: u64| Instant(seconds * 1_000_000_000);
+    let hour = Duration::from_secs(3_600);
     let mut clock = WallClock::default();
     clock.look(0, at(0));
-    assert!(!clock.tells_silence(at(0)));
+    assert!(!clock.tells_silence(at(0), hour));
     clock.look(3_599_000, at(3_599));
-    assert!(!clock.tells_silence(at(3_599)));
+    assert!(!clock.tells_silence(at(3_599), hour));
     clock.look(3_600_000, at(3_600));
-    assert!(clock.tells_silence(at(3_600)));
+    assert!(clock.tells_silence(at(3_600), hour));
     let year = 365 * 86_400_000;
     clock.look(year, at(3_601));
-    assert!(!clock.tells_silence(at(3_601)));
+    assert!(!clock.tells_silence(at(3_601), hour));
     clock.look(year + 3_600_000, at(7_201));
-    assert!(clock.tells_silence(at(7_201)));
+    assert!(clock.tells_silence(at(7_201), hour));
 }
