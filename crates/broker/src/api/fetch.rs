@@ -245,9 +245,15 @@ async fn look<E: Env>(
 }
 
 async fn judge<E: Env>(call: &Call<E>, id: TopicPartition, wanted: &Wanted, ends: Ends) -> State {
+    // Before the epochs: of what lies before the start, nobody knows the epoch any more.
+    if wanted.fetch_offset < ends.log_start_offset {
+        return State::Failed(ErrorCode::OffsetOutOfRange);
+    }
     if wanted.last_fetched_epoch >= 0 {
         let end = call.broker.router.epoch_end(id, wanted.last_fetched_epoch);
         match end.await {
+            // No epoch is so late.
+            Some((_, offset)) if offset < 0 => return State::Failed(ErrorCode::OffsetOutOfRange),
             Some((epoch, offset))
                 if epoch < wanted.last_fetched_epoch || offset < wanted.fetch_offset =>
             {
@@ -257,7 +263,7 @@ async fn judge<E: Env>(call: &Call<E>, id: TopicPartition, wanted: &Wanted, ends
             None => return State::Failed(ErrorCode::KafkaStorageError),
         }
     }
-    if wanted.fetch_offset < ends.log_start_offset || wanted.fetch_offset > ends.log_end_offset {
+    if wanted.fetch_offset > ends.log_end_offset {
         return State::Failed(ErrorCode::OffsetOutOfRange);
     }
     State::There(id, ends)
