@@ -5,6 +5,7 @@
 //! seed, small, so that everything that happens rarely in production happens all the time here.
 
 use crate::env::SimEnv;
+use crate::fault::FaultKind;
 use crate::history::{Bounds, Event};
 use crate::node::{NodeId, NodeOptions};
 use crate::workload::{Stage, turnover};
@@ -53,11 +54,16 @@ struct Refusal {
 
 impl Refusal {
     fn of(error: &StartError) -> Refusal {
-        let of_checkpoints = |file: &Path| {
-            file.starts_with(Path::new(DATA).join("checkpoint")) || file.ends_with("taffrail.meta")
+        // By its file; or the newest one is not there, and the one before it needs what is gone.
+        let of_checkpoints = |file: &Path, what: &str| {
+            file.starts_with(Path::new(DATA).join("checkpoint"))
+                || file.ends_with("taffrail.meta")
+                || what.starts_with("checkpoint ")
         };
         let invariant = match error {
-            StartError::Open(OpenError::Damaged { file, .. }) if of_checkpoints(file) => {
+            StartError::Open(OpenError::Damaged { file, what, .. })
+                if of_checkpoints(file, what) =>
+            {
                 "CHECKPOINT-ATOMIC"
             }
             // Nothing of what was acknowledged can be had.
@@ -452,5 +458,11 @@ fn draw_config(world: &World, node: NodeId, partitions: i32) -> NodeConfig {
     config.storage.open_files_max = [2, 8, 64][pick(3)];
     config.storage.tail_cache_bytes = [0, 10_000, 1 << 20][pick(3)];
     config.storage.digest_interval_bytes = [1, 500, 65_536][pick(3)];
+    let faults = world.faults();
+    let steady = [FaultKind::ClockStep, FaultKind::ClockFreeze];
+    if steady.iter().all(|kind| faults.rate(*kind) == 0) {
+        // Nobody is taken for idle by a clock that is right.
+        config.storage.clock_agreement_min = Duration::from_millis([20, 1_000][pick(2)]);
+    }
     config
 }

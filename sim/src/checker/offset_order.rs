@@ -1,5 +1,6 @@
 //! OFFSET-ORDER and HW-BOUNDS: 0 <= start <= last stable <= high watermark <= end, and the start and the high
-//! watermark of a partition never fall, also across restarts.
+//! watermark of a partition never fall, also across restarts. DELETE-NEEDS-TOMBSTONE: above all, a log that held something is not
+//! empty as on its first day while nobody has deleted it.
 
 use super::{Case, Checker, Violation};
 use crate::history::{Bounds, Event};
@@ -14,7 +15,7 @@ pub struct OffsetOrder {
 
 impl Checker for OffsetOrder {
     fn invariants(&self) -> &'static [&'static str] {
-        &["HW-BOUNDS", "OFFSET-ORDER"]
+        &["HW-BOUNDS", "OFFSET-ORDER", "DELETE-NEEDS-TOMBSTONE"]
     }
 
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
@@ -44,8 +45,12 @@ impl Checker for OffsetOrder {
             && (start < before.start || high_watermark < before.high_watermark)
             && !case.is_deleted(*partition)
         {
+            let invariant = match end {
+                0 => "DELETE-NEEDS-TOMBSTONE",
+                _ => "OFFSET-ORDER",
+            };
             return Err(Violation::new(
-                "OFFSET-ORDER",
+                invariant,
                 format!("{partition:?} exposed {before:?} and now {bounds:?}"),
             ));
         }

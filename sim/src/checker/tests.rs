@@ -286,6 +286,10 @@ fn bounds_out_of_order_or_falling_are_seen() {
         verdict([exposed(2, 5, 5), exposed(1, 5, 5)]),
         Some("OFFSET-ORDER")
     );
+    assert_eq!(
+        verdict([exposed(0, 5, 5), exposed(0, 0, 0)]),
+        Some("DELETE-NEEDS-TOMBSTONE")
+    );
 }
 
 #[test]

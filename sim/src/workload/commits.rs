@@ -1,5 +1,7 @@
-//! A client that commits offsets for a group of its own without being a member, and asks for them again.
+//! A client that commits offsets for a group of its own without being a member, and asks for them again; and one without
+//! manners, which asks for the same whenever the broker begins to take connections, as early as it can.
 
+use super::peer::Peer;
 use super::{Phase, Presence, Stage};
 use crate::env::SimEnv;
 use crate::history::{ClientId, Event};
@@ -7,7 +9,15 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 use taffrail_client::{Client, ClientOptions, Consumer, ConsumerOptions, TopicPartitionName};
-use taffrail_env::Clock;
+use taffrail_env::{Clock, Spawn};
+use taffrail_wire::OffsetFetchRequest;
+use taffrail_wire::offset_fetch::OffsetFetchRequestTopic;
+
+/// How long the impatient one stays with a connection on which it has its answer.
+const STAY: Duration = Duration::from_secs(1);
+/// How soon it tries again where nobody listens.
+const KNOCK: Duration = Duration::from_millis(10);
+const FETCH_VERSION: i16 = 5;
 
 /// Runs until the stage is quiet.
 pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
@@ -18,7 +28,7 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
         ..ClientOptions::default()
     };
     let client = Client::new(&env, std::slice::from_ref(&stage.broker), options);
-    let group = format!("commits-{id}");
+    let group = group_name(id);
     let consumer = Consumer::new(
         &client,
         ConsumerOptions {
@@ -26,6 +36,7 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
             ..ConsumerOptions::default()
         },
     );
+    env.spawn(ask_early(env.clone(), stage.clone(), id));
     let decisions = stage.world.decisions();
     let choice = decisions.stream(&format!("commits-{id}"));
     let mut next = 0;
@@ -92,4 +103,69 @@ async fn ask(
             offset: found.get(partition).copied(),
         });
     }
+}
+
+fn group_name(id: ClientId) -> String {
+    format!("commits-{id}")
+}
+
+/// Asks for everything that the group has committed, once on each connection. Most of them end with the broker.
+async fn ask_early(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
+    let _presence = Presence::new(&stage);
+    let name = format!("impatient-{id}");
+    while stage.phase.get() == Phase::Work {
+        match Peer::connect(&env, &stage.broker, &name, STAY).await {
+            Some(mut peer) => {
+                ask_all(&stage, &mut peer, id).await;
+                // Nothing comes but the end.
+                peer.receive().await;
+                peer.leave();
+            }
+            None => env.sleep(KNOCK).await,
+        }
+    }
+}
+
+async fn ask_all(stage: &Stage, peer: &mut Peer, id: ClientId) -> Option<()> {
+    let group = group_name(id);
+    let topics = stage.topics.iter().map(|topic| OffsetFetchRequestTopic {
+        name: &topic.name,
+        partition_indexes: (0..topic.partitions).collect(),
+    });
+    let request = OffsetFetchRequest {
+        group_id: &group,
+        topics: Some(topics.collect()),
+        ..OffsetFetchRequest::default()
+    };
+    let mut operations = BTreeMap::new();
+    for partition in stage.partitions() {
+        let operation = stage.next_operation();
+        stage.tell(Event::CommittedStarted {
+            operation,
+            group: id,
+            partition: stage.identity(&partition),
+        });
+        operations.insert(partition, operation);
+    }
+    let answer = peer.call(FETCH_VERSION, &request).await?;
+    let response = answer.read::<OffsetFetchRequest<'_>>(FETCH_VERSION)?;
+    if response.error_code != 0 {
+        return None;
+    }
+    stage.count("commits-asked-early");
+    for topic in &response.topics {
+        for partition in &topic.partitions {
+            let place = TopicPartitionName::new(topic.name, partition.partition_index);
+            if let Some(operation) = operations.remove(&place)
+                && partition.error_code == 0
+            {
+                let offset = partition.committed_offset;
+                stage.tell(Event::CommittedAcked {
+                    operation,
+                    offset: (offset >= 0).then_some(offset),
+                });
+            }
+        }
+    }
+    Some(())
 }

@@ -139,7 +139,10 @@ impl Pipeliner {
 
     async fn producer(&mut self, peer: &mut Peer) -> Option<(ProducerId, ProducerEpoch)> {
         if self.producer.is_none() {
-            let request = InitProducerIdRequest::default();
+            let request = InitProducerIdRequest {
+                transactional_id: None,
+                ..InitProducerIdRequest::default()
+            };
             let answer = peer.call(INIT_VERSION, &request).await?;
             let response = answer.read::<InitProducerIdRequest<'_>>(INIT_VERSION)?;
             if response.error_code != 0 {

@@ -26,11 +26,17 @@ const CODECS: [Codec; 5] = [
 ];
 /// Between two records, in microseconds.
 const GAPS: [u64; 4] = [300, 2_000, 10_000, 80_000];
+/// So many records, or up to twice as many, come at that pace; those after them more slowly. What a run shows does not grow with
+/// the number of its records.
+const SPRINT: u64 = 500;
+const AMBLE_GAP_US: u64 = 150_000;
 
 /// How this producer behaves, drawn once.
 struct Habits {
     options: ProducerOptions,
     gap_us: u64,
+    /// How many records it sends before it slows down.
+    sprint: u64,
     record_bytes_max: u64,
 }
 
@@ -56,6 +62,7 @@ fn draw(stage: &Stage, id: ClientId) -> Habits {
     Habits {
         options,
         gap_us,
+        sprint: decisions.between(stream, SPRINT, 2 * SPRINT),
         record_bytes_max,
     }
 }
@@ -79,9 +86,15 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
         decisions.stream(&format!("producer-{id}/partition")),
         decisions.stream(&format!("producer-{id}/gap")),
     );
+    let mut sent = 0;
     while stage.phase.get() == Phase::Work {
         let partition = stage.pick_partition(choice);
-        let pause = decisions.below(gap, 2 * habits.gap_us);
+        let gap_us = match sent < habits.sprint {
+            true => habits.gap_us,
+            false => habits.gap_us.max(AMBLE_GAP_US),
+        };
+        sent += 1;
+        let pause = decisions.below(gap, 2 * gap_us);
         let sender = Sender {
             producer: &producer,
             client: id,

@@ -1,13 +1,16 @@
 //! A reader of another make: takes batches as they come, tells every record in them, and holds what the broker says of leader epochs
 //! against what stands in the batches.
 //!
-//! The product's own consumer passes over records that it does not expect; this one expects nothing.
+//! The product's own consumer passes over records that it does not expect; this one expects nothing. At times it goes on where a
+//! batch ended that it was given, and says of which epoch that was, as replicas do; what it is given then is no less true
+//! where the log was cut short meanwhile.
 
 use super::peer::Peer;
+use super::turnover::Resident;
 use super::{Phase, Presence, Stage, value};
 use crate::decision::Stream;
 use crate::env::SimEnv;
-use crate::history::{ClientId, Event, Written};
+use crate::history::{ClientId, Event, OperationId, Written};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -17,13 +20,15 @@ use taffrail_client::{Fetched, Header, TopicPartitionName};
 use taffrail_env::Clock;
 use taffrail_record::batch::{BatchHeader, Batches, RecordView, for_each_record, verify_crc};
 use taffrail_record::compression::DecompressLimit;
-use taffrail_record::{LeaderEpoch, Offset};
+use taffrail_record::{LeaderEpoch, Offset, TopicPartition};
 use taffrail_wire::fetch::{FetchPartition, FetchTopic};
 use taffrail_wire::offset_for_leader_epoch::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 use taffrail_wire::{ErrorCode, FetchRequest, OffsetForLeaderEpochRequest};
 
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Topics are named by their names here, and by their ids in the version after.
 const FETCH_VERSION: i16 = 12;
+const FETCH_BY_ID_VERSION: i16 = 13;
 const EPOCH_VERSION: i16 = 4;
 const BYTES_MAX: i32 = 1 << 20;
 const EXPANDED_BYTES_MAX: usize = 16 << 20;
@@ -32,14 +37,19 @@ const EXPANDED_BYTES_MAX: usize = 16 << 20;
 struct Scan {
     records: Vec<(Offset, Written)>,
     high_watermark: Offset,
+    log_start_offset: Offset,
     /// Past the last record of each leader epoch.
     epochs: BTreeMap<LeaderEpoch, Offset>,
+    /// Past each batch, and its leader epoch.
+    ends: Vec<(Offset, LeaderEpoch)>,
 }
 
 struct Scanner {
     stage: Rc<Stage>,
     id: ClientId,
     choice: Stream,
+    /// Where the batches ended that the last answer held, and their epochs; of a partition that may be cut short.
+    batch_ends: BTreeMap<TopicPartition, Vec<(Offset, LeaderEpoch)>>,
     /// How far each partition was seen to reach.
     ends: BTreeMap<TopicPartitionName, Offset>,
 }
@@ -54,6 +64,7 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
         stage: stage.clone(),
         id,
         choice,
+        batch_ends: BTreeMap::new(),
         ends: BTreeMap::new(),
     };
     while stage.phase.get() != Phase::Quiet {
@@ -68,21 +79,29 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
 }
 
 impl Scanner {
+    fn draw(&self, n: u64) -> u64 {
+        self.stage.world.decisions().below(self.choice, n)
+    }
+
     /// Reads somewhere, and asks for the epochs of what it read; `None` if the connection is of no more use.
     async fn scan(&mut self, peer: &mut Peer) -> Option<()> {
+        let resident = self.stage.resident.borrow().clone();
+        if let Some(resident) = resident
+            && self.draw(3) == 0
+        {
+            return self.go_on(peer, &resident).await;
+        }
         let partition = self.stage.pick_partition(self.choice);
         let identity = self.stage.identity(&partition);
         let known = self.ends.get(&partition).copied().unwrap_or(0);
-        let decisions = self.stage.world.decisions();
-        let position = decisions.below(self.choice, known as u64 + 1) as Offset;
-        let operation = self.stage.next_operation();
-        self.stage.tell(Event::PollStarted {
-            operation,
-            client: self.id,
-            partition: identity,
-            position,
-        });
-        match fetch(peer, &partition, position).await {
+        let position = self.draw(known as u64 + 1) as Offset;
+        let wanted = FetchPartition {
+            partition: partition.partition,
+            fetch_offset: position,
+            ..FetchPartition::default()
+        };
+        let operation = self.begin(identity, position);
+        match fetch(peer, Named::Name(&partition.topic), wanted).await {
             Some(Ok(scan)) => {
                 self.stage.count("scans");
                 let reached = scan.records.last().map_or(position, |(last, _)| last + 1);
@@ -107,6 +126,67 @@ impl Scanner {
                 other.map(|_| ())
             }
         }
+    }
+
+    /// Reads the topic that is cut short and deleted all the time, from the beginning, or behind a batch that it held when it was
+    /// last read.
+    async fn go_on(&mut self, peer: &mut Peer, resident: &Resident) -> Option<()> {
+        let identity = resident.identity;
+        let known = self.batch_ends.remove(&identity).unwrap_or_default();
+        let (position, epoch) = match self.draw(known.len() as u64 + 1) {
+            0 => (0, -1),
+            place => known[place as usize - 1],
+        };
+        let wanted = FetchPartition {
+            partition: identity.partition,
+            fetch_offset: position,
+            last_fetched_epoch: epoch,
+            ..FetchPartition::default()
+        };
+        let operation = self.begin(identity, position);
+        let found = fetch(peer, Named::Id(identity.topic.0), wanted).await;
+        self.batch_ends.insert(identity, known);
+        self.stage.tell(match found {
+            Some(Ok(scan)) => {
+                self.stage.count("scans-of-a-short-log");
+                if scan.records.is_empty() && position < scan.log_start_offset {
+                    let witness = format!(
+                        "{identity:?} offset {position} of epoch {epoch}: nothing, and no error, though the log starts at {}",
+                        scan.log_start_offset
+                    );
+                    self.stage.world.fail("OFFSET-RANGE-TRUTH", witness);
+                }
+                if !scan.ends.is_empty() {
+                    self.batch_ends.insert(identity, scan.ends);
+                }
+                Event::PollAcked {
+                    operation,
+                    records: scan.records,
+                    high_watermark: scan.high_watermark,
+                }
+            }
+            Some(Err(ErrorCode::OffsetOutOfRange)) => {
+                self.stage.count("scans-out-of-range");
+                Event::PollOutOfRange { operation }
+            }
+            Some(Err(_)) => Event::PollFailed { operation },
+            None => {
+                self.stage.tell(Event::PollFailed { operation });
+                return None;
+            }
+        });
+        Some(())
+    }
+
+    fn begin(&self, partition: TopicPartition, position: Offset) -> OperationId {
+        let operation = self.stage.next_operation();
+        self.stage.tell(Event::PollStarted {
+            operation,
+            client: self.id,
+            partition,
+            position,
+        });
+        operation
     }
 
     /// Asks where an epoch ends that was seen to reach `seen`.
@@ -143,30 +223,39 @@ impl Scanner {
     }
 }
 
+/// How a topic is named.
+enum Named<'a> {
+    Name(&'a str),
+    Id([u8; 16]),
+}
+
 /// `None`: no answer that can be read. Bytes that do not verify are told as a record that nobody produced.
 async fn fetch(
     peer: &mut Peer,
-    partition: &TopicPartitionName,
-    position: Offset,
+    topic: Named<'_>,
+    wanted: FetchPartition,
 ) -> Option<Result<Scan, ErrorCode>> {
+    let position = wanted.fetch_offset;
+    let (version, name, topic_id) = match topic {
+        Named::Name(name) => (FETCH_VERSION, name, [0; 16]),
+        Named::Id(id) => (FETCH_BY_ID_VERSION, "", id),
+    };
     let request = FetchRequest {
         max_wait_ms: 100,
         min_bytes: 1,
         max_bytes: BYTES_MAX,
         topics: vec![FetchTopic {
-            topic: &partition.topic,
+            topic: name,
+            topic_id,
             partitions: vec![FetchPartition {
-                partition: partition.partition,
-                fetch_offset: position,
                 partition_max_bytes: BYTES_MAX,
-                ..FetchPartition::default()
+                ..wanted
             }],
-            ..FetchTopic::default()
         }],
         ..FetchRequest::default()
     };
-    let answer = peer.call(FETCH_VERSION, &request).await?;
-    let response = answer.read::<FetchRequest<'_>>(FETCH_VERSION)?;
+    let answer = peer.call(version, &request).await?;
+    let response = answer.read::<FetchRequest<'_>>(version)?;
     let answer = response.responses.first()?.partitions.first()?;
     if answer.error_code != 0 {
         return Some(Err(ErrorCode::from(answer.error_code)));
@@ -175,7 +264,9 @@ async fn fetch(
     let mut scan = Scan {
         records: Vec::new(),
         high_watermark: answer.high_watermark,
+        log_start_offset: answer.log_start_offset,
         epochs: BTreeMap::new(),
+        ends: Vec::new(),
     };
     for batch in Batches::new(&bytes) {
         let taken = batch
@@ -208,6 +299,8 @@ impl Scan {
             .entry(header.partition_leader_epoch)
             .or_default();
         *end = header.next_offset().max(*end);
+        let epoch = header.partition_leader_epoch;
+        self.ends.push((header.next_offset(), epoch));
         let records = &mut self.records;
         for_each_record(batch, limit, |header, record| {
             let offset = header.record_offset(&record);

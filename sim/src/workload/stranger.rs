@@ -134,30 +134,36 @@ impl Stranger {
         peer.leave();
     }
 
-    /// Sends more batches than anybody should have on their way, before it takes the first answer.
+    /// Sends more requests than anybody should have on their way, before it takes the first answer. Each has a batch for every
+    /// partition of a topic.
     async fn flood(&self, mut peer: Peer) {
-        let partition = self.stage.pick_partition(self.choice);
+        let topics = &self.stage.topics;
+        let topic = &topics[self.draw(topics.len() as u64) as usize];
+        let partitions: Vec<TopicPartitionName> = (0..topic.partitions)
+            .map(|partition| TopicPartitionName::new(topic.name.clone(), partition))
+            .collect();
         let mut open = VecDeque::new();
         for _ in 0..10 + self.draw(40) {
-            let (operation, batch) = self.begin(&partition);
-            open.push_back(operation);
-            let request = produce(&partition, batch.freeze());
+            let begun = partitions.iter().map(|partition| self.begin(partition));
+            let (operations, batches): (Vec<OperationId>, Vec<BytesMut>) = begun.unzip();
+            open.push_back(operations);
+            let batches = batches.into_iter().map(BytesMut::freeze);
+            let request = produce_all(&topic.name, (0..).zip(batches));
             if peer.send(PRODUCE_VERSION, &request).await.is_none() {
                 break;
             }
         }
         self.stage.count("floods");
         self.rest(200).await;
-        while let Some(operation) = open.pop_front() {
+        while let Some(operations) = open.pop_front() {
             let answer = peer.receive().await;
-            let goes_on = answer.is_some();
-            self.end(operation, answer);
-            if !goes_on {
+            self.end_all(&operations, answer.as_ref());
+            if answer.is_none() {
                 break;
             }
         }
-        for operation in open {
-            self.end(operation, None);
+        for operations in open {
+            self.end_all(&operations, None);
         }
         peer.leave();
     }
@@ -171,7 +177,7 @@ impl Stranger {
         let request = produce(&partition, batch.freeze());
         let answer = peer.call(PRODUCE_VERSION, &request).await;
         self.stage.count("damaged-batches");
-        self.end(operation, answer);
+        self.end_all(&[operation], answer.as_ref());
         peer.leave();
     }
 
@@ -190,18 +196,21 @@ impl Stranger {
         (operation, batch_of(&record))
     }
 
-    /// Tells what became of it.
-    fn end(&self, operation: OperationId, answer: Option<Answer>) {
-        let fate = answer.as_ref().and_then(|answer| {
-            let response = answer.read::<ProduceRequest<'_>>(PRODUCE_VERSION)?;
-            let answer = response.responses.first()?.partition_responses.first()?;
-            Some(fate(answer))
-        });
-        self.stage.tell(match fate.unwrap_or(Fate::Unknown) {
-            Fate::Acked(offset) => Event::SendAcked { operation, offset },
-            Fate::Refused => Event::SendFailed { operation },
-            Fate::Unknown => Event::SendUnknown { operation },
-        });
+    /// Tells what became of the records of one request, one for each of its partitions.
+    fn end_all(&self, operations: &[OperationId], answer: Option<&Answer>) {
+        let response = answer.and_then(|answer| answer.read::<ProduceRequest<'_>>(PRODUCE_VERSION));
+        for (place, operation) in operations.iter().enumerate() {
+            let operation = *operation;
+            let answer = response.as_ref().and_then(|response| {
+                let topic = response.responses.first()?;
+                topic.partition_responses.get(place)
+            });
+            self.stage.tell(match answer.map_or(Fate::Unknown, fate) {
+                Fate::Acked(offset) => Event::SendAcked { operation, offset },
+                Fate::Refused => Event::SendFailed { operation },
+                Fate::Unknown => Event::SendUnknown { operation },
+            });
+        }
     }
 }
 
@@ -246,16 +255,24 @@ fn batch_of(record: &Record) -> BytesMut {
 
 /// A request for one partition.
 pub(super) fn produce(partition: &TopicPartitionName, batch: Bytes) -> ProduceRequest<'_> {
+    produce_all(&partition.topic, [(partition.partition, batch)])
+}
+
+/// A request for several partitions of a topic.
+fn produce_all(topic: &str, batches: impl IntoIterator<Item = (i32, Bytes)>) -> ProduceRequest<'_> {
+    let data = batches
+        .into_iter()
+        .map(|(index, batch)| PartitionProduceData {
+            index,
+            records: Some(Records::from(batch)),
+        });
     ProduceRequest {
         transactional_id: None,
         acks: -1,
         timeout_ms: PATIENCE.as_millis() as i32,
         topic_data: vec![TopicProduceData {
-            name: &partition.topic,
-            partition_data: vec![PartitionProduceData {
-                index: partition.partition,
-                records: Some(Records::from(batch)),
-            }],
+            name: topic,
+            partition_data: data.collect(),
             ..TopicProduceData::default()
         }],
     }
