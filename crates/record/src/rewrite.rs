@@ -30,9 +30,12 @@ pub fn set_log_append_time(batch: &mut [u8], timestamp_ms: i64) -> Result<(), Ba
     })
 }
 
-/// Corrects the max timestamp of the batch at the start of `batch`.
-pub fn set_max_timestamp(batch: &mut [u8], max_timestamp: i64) -> Result<(), BatchError> {
-    rewrite_header(batch, |header| header.max_timestamp = max_timestamp)
+/// Leaves all records of the batch at the start of `batch` their own times, the latest of which is `max_timestamp`.
+pub fn set_create_time(batch: &mut [u8], max_timestamp: i64) -> Result<(), BatchError> {
+    rewrite_header(batch, |header| {
+        header.attributes &= !TIMESTAMP_TYPE_BIT;
+        header.max_timestamp = max_timestamp;
+    })
 }
 
 /// The batch at the start of `batch` with its records under another codec. `level` is one of

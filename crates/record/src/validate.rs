@@ -68,7 +68,7 @@ pub struct BatchSummary {
 
 impl BatchSummary {
     /// The producer wrote another max timestamp than its records have. A topic that keeps producers'
-    /// timestamps needs [`crate::rewrite::set_max_timestamp`] then, or searches by time go astray.
+    /// timestamps needs [`crate::rewrite::set_create_time`] then, or searches by time go astray.
     pub fn max_timestamp_is_wrong(&self) -> bool {
         self.max_timestamp != self.header.max_timestamp
     }
@@ -154,7 +154,14 @@ fn check_header(header: &BatchHeader) -> Result<(), Reason> {
     if !producer_is_sound {
         return Err(Reason::Producer);
     }
-    if header.timestamp_type() == TimestampType::LogAppendTime {
+    Ok(())
+}
+
+/// Where the producer's time counts, a claim that the broker set it means nothing, and is taken away; where the broker's counts, only the
+/// broker makes it.
+fn check_timestamp_type(header: &BatchHeader, rules: &ProduceRules) -> Result<(), Reason> {
+    let broker_time = TimestampType::LogAppendTime;
+    if header.timestamp_type() == broker_time && rules.timestamp_type == broker_time {
         return Err(Reason::LogAppendTime);
     }
     Ok(())
@@ -165,6 +172,7 @@ fn check_header_timestamps(
     codec: Codec,
     rules: &ProduceRules,
 ) -> Result<BatchSummary, Invalid> {
+    check_timestamp_type(&header, rules)?;
     let range = TimestampRange::of(rules);
     if !range.allows(header.max_timestamp) {
         return Err(range.refusal(header.max_timestamp).into());
@@ -184,6 +192,7 @@ fn check_records(
     body: &[u8],
     rules: &ProduceRules,
 ) -> Result<BatchSummary, Invalid> {
+    check_timestamp_type(&header, rules)?;
     let mut judge = RecordJudge::of(&header, rules);
     // The walk sees to it that offset deltas rise and stay within the batch. There are as many records as
     // offsets, so they are 0, 1, 2, ...

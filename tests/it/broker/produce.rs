@@ -68,9 +68,12 @@ fn acks_0_is_not_answered_and_other_acks_are_refused() {
         peer.create("t", 1, &[]).await;
         let batch = peer.batch(&[b"x"]);
         peer.send(9, &produce("t", 0, batch.clone(), 0)).await;
-        let reply = peer.call(9, &produce("t", 0, batch, 2)).await;
-        let response: ProduceResponse<'_> = reply.read();
-        assert_eq!(only(&response).error_code, 21);
+        let cut = batch.slice(..20);
+        for (topic, batch, error) in [("t", batch.clone(), 21), ("t", cut, 87), ("u", batch, 3)] {
+            let reply = peer.call(9, &produce(topic, 0, batch, 2)).await;
+            let response: ProduceResponse<'_> = reply.read();
+            assert_eq!(only(&response).error_code, error);
+        }
         assert_eq!(peer.fetch("t", 0, 0).await.1, 1);
     });
 }
@@ -223,6 +226,26 @@ fn batches_that_a_consumer_would_choke_on_are_refused() {
             assert_eq!(peer.produce("t", 0, batch).await.0, error, "{what}");
         }
         assert_eq!(peer.fetch("t", 0, 0).await.1, 0);
+    });
+}
+
+#[test]
+fn a_claim_that_the_broker_set_the_time_is_taken_away_where_producers_do() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        let time = [("message.timestamp.type", "LogAppendTime")];
+        peer.create("l", 1, &time).await;
+        let good = peer.batch(&[b"x"]);
+        let mut claims = BytesMut::from(&good[..]);
+        claims[22] |= 8;
+        let sum = taffrail_record::crc32c(&claims[21..]);
+        claims[17..21].copy_from_slice(&sum.to_be_bytes());
+        let claims = claims.freeze();
+        assert_eq!(peer.produce("t", 0, claims.clone()).await.0, 0);
+        assert_eq!(peer.produce("l", 0, claims).await.0, 32);
+        let (_, _, read) = peer.fetch("t", 0, 0).await;
+        assert_eq!(read[17..], good[17..]);
     });
 }
 

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, ready};
 use taffrail_env::{Env, Instant};
-use taffrail_record::batch::TimestampType as RecordTimestampType;
+use taffrail_record::batch::{BatchHeader, TimestampType as RecordTimestampType};
 use taffrail_record::compression::DecompressLimit;
 use taffrail_record::validate::{
     BatchSummary, Invalid, InvalidClass, ProduceRules, ValidationMode, validate_produced,
@@ -182,9 +182,7 @@ fn take_over<E: Env>(
             })
             .collect(),
     });
-    let refused = if !(-1..=1).contains(&request.acks) {
-        Some(ErrorCode::InvalidRequiredAcks)
-    } else if request.transactional_id.is_some() {
+    let refused = if request.transactional_id.is_some() {
         // The one error on which producers give up for good, whatever they were doing: there are no transactions here.
         Some(ErrorCode::TransactionalIdAuthorizationFailed)
     } else {
@@ -255,6 +253,11 @@ async fn append<E: Env>(
             "there is no record batch",
         ));
     };
+    if !(-1..=1).contains(&terms.acks) {
+        // Only what is a batch at all gets as far as this.
+        BatchHeader::parse(&batch).map_err(|_| ErrorCode::InvalidRecord)?;
+        return Err(ErrorCode::InvalidRequiredAcks.into());
+    }
     let now_ms = broker.env.unix_ms();
     let summary = validate_produced(&batch, &rules(call, &settings, now_ms))?;
     if summary.header.is_transactional() {
@@ -342,8 +345,11 @@ async fn rewrite_batch<E: Env>(
     }
     match settings.timestamp_type {
         TimestampType::LogAppendTime => rewrite::set_log_append_time(&mut batch, now_ms),
-        TimestampType::CreateTime if summary.max_timestamp_is_wrong() => {
-            rewrite::set_max_timestamp(&mut batch, summary.max_timestamp)
+        TimestampType::CreateTime
+            if summary.max_timestamp_is_wrong()
+                || summary.header.timestamp_type() == RecordTimestampType::LogAppendTime =>
+        {
+            rewrite::set_create_time(&mut batch, summary.max_timestamp)
         }
         TimestampType::CreateTime => Ok(()),
     }

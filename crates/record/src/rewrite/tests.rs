@@ -25,8 +25,11 @@ fn the_brokers_time_replaces_that_of_all_records() {
 #[test]
 fn a_corrected_max_timestamp_leaves_all_else() {
     let mut batch = story_batch();
-    change(&mut batch, |header| header.max_timestamp = 5);
-    set_max_timestamp(&mut batch, STORY_START + 70_000).unwrap();
+    change(&mut batch, |header| {
+        header.max_timestamp = 5;
+        header.attributes |= TIMESTAMP_TYPE_BIT;
+    });
+    set_create_time(&mut batch, STORY_START + 70_000).unwrap();
     assert_eq!(&batch[..], JAVA_NONE);
 }
 
@@ -60,7 +63,7 @@ fn a_damaged_batch_never_gets_a_new_checksum() {
         damaged[at] ^= 0x10;
         let copy = damaged.clone();
         assert!(set_log_append_time(&mut damaged, 1).is_err(), "byte {at}");
-        assert!(set_max_timestamp(&mut damaged, 1).is_err(), "byte {at}");
+        assert!(set_create_time(&mut damaged, 1).is_err(), "byte {at}");
         assert_eq!(damaged, copy);
         assert!(
             recompress(&damaged, Codec::Zstd, None, LIMIT).is_err(),

@@ -230,10 +230,6 @@ fn header_fields_that_a_producer_may_not_send_are_refused() {
         Reason::DeleteHorizon
     );
     assert_eq!(
-        reason_of(|header| header.attributes |= TIMESTAMP_TYPE_BIT),
-        Reason::LogAppendTime
-    );
-    assert_eq!(
         reason_of(|header| header.base_sequence = -1),
         Reason::Producer
     );
@@ -305,6 +301,24 @@ fn every_timestamp_out_of_range_is_named_by_its_record() {
             ..rules
         };
         assert!(validate_produced(&batch, &rules).is_ok());
+    }
+}
+
+#[test]
+fn a_claim_that_the_broker_set_the_time_counts_only_where_the_broker_sets_it() {
+    let batch = changed(|header| header.attributes |= TIMESTAMP_TYPE_BIT);
+    for rules in [RULES, HEADER_RULES] {
+        assert!(validate_produced(&batch, &rules).is_ok());
+        let rules = ProduceRules {
+            timestamp_type: TimestampType::LogAppendTime,
+            ..rules
+        };
+        let (class, reason) = refused(&batch, &rules);
+        assert_eq!(
+            (class, reason.class()),
+            (reason.class(), InvalidClass::InvalidTimestamp)
+        );
+        assert_eq!(reason, Reason::LogAppendTime);
     }
 }
 
