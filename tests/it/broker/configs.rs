@@ -126,7 +126,14 @@ fn what_cannot_be_honoured_is_refused_and_changes_nothing() {
         for (kind, name, key, operation, value, error) in [
             (TOPIC, "t", "retention.md", SET, Some("1"), 40),
             (TOPIC, "t", "retention.ms", SET, Some("x"), 40),
-            (TOPIC, "t", "retention.ms", SET, None, 40),
+            (TOPIC, "t", "retention.ms", SET, None, 42),
+            (TOPIC, "t", "retention.md", SET, None, 42),
+            (TOPIC, "t", "cleanup.policy", APPEND, None, 42),
+            (TOPIC, "no/where", "retention.ms", SET, Some("1"), 17),
+            (TOPIC, "", "retention.ms", SET, Some("1"), 42),
+            (BROKER, "1", "log.retention.ms", SET, Some("x"), 42),
+            (BROKER, "1", "log.dirs", SET, Some("/tmp"), 42),
+            (BROKER, "", "log.cleaner.threads", SET, Some("2"), 42),
             (TOPIC, "t", "retention.ms", APPEND, Some("1"), 40),
             (TOPIC, "t", "cleanup.policy", APPEND, Some("compact"), 40),
             (TOPIC, "t", "retention.ms", 9, Some("1"), 42),
@@ -136,7 +143,7 @@ fn what_cannot_be_honoured_is_refused_and_changes_nothing() {
             (16, "t", "retention.ms", SET, Some("1"), 42),
             // More than the journal takes, and than it takes by a byte.
             (TOPIC, "t", "max.message.bytes", SET, Some("1048577"), 40),
-            (BROKER, "", "message.max.bytes", SET, Some("2000000000"), 40),
+            (BROKER, "", "message.max.bytes", SET, Some("2000000000"), 42),
         ] {
             let edits = [
                 ("min.insync.replicas", SET, Some("2")),
@@ -160,6 +167,38 @@ fn what_cannot_be_honoured_is_refused_and_changes_nothing() {
             ("retention.ms", DELETE, None),
         ];
         assert_eq!(alter(&mut peer, TOPIC, "t", &twice).await, 42);
+        // What is not set is not set afterwards either.
+        let gone = [("retention.md", DELETE, None)];
+        assert_eq!(alter(&mut peer, TOPIC, "t", &gone).await, 0);
+        let gone = [("node.id", DELETE, None), ("num.partitions", DELETE, None)];
+        assert_eq!(alter(&mut peer, BROKER, "1", &gone).await, 0);
+    });
+}
+
+#[test]
+fn a_resource_that_is_named_twice_is_refused_each_time() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        let resource = |value| AlterConfigsResource {
+            resource_type: TOPIC,
+            resource_name: "t",
+            configs: vec![AlterableConfig {
+                name: "retention.ms",
+                config_operation: SET,
+                value: Some(value),
+            }],
+        };
+        let request = IncrementalAlterConfigsRequest {
+            resources: vec![resource("5"), resource("6")],
+            validate_only: false,
+        };
+        let reply = peer.call(1, &request).await;
+        let response: IncrementalAlterConfigsResponse<'_> = reply.read();
+        let errors = response.responses.iter().map(|answer| answer.error_code);
+        assert_eq!(errors.collect::<Vec<_>>(), [42, 42]);
+        let unchanged = describe(&mut peer, TOPIC, "t", "retention.ms").await;
+        assert_eq!(unchanged, (Some("604800000".into()), 5));
     });
 }
 
@@ -204,7 +243,15 @@ fn a_broker_describes_itself_alone() {
             describe(&mut peer, BROKER, "1", "node.id").await,
             (Some("1".into()), 4)
         );
-        for (kind, name, error) in [(BROKER, "2", 42), (TOPIC, "nowhere", 3), (8, "1", 42)] {
+        for (kind, name, error) in [
+            (BROKER, "2", 42),
+            (TOPIC, "nowhere", 3),
+            (TOPIC, "no/where", 17),
+            (TOPIC, "", 17),
+            (8, "1", 0),
+            (8, "", 42),
+            (99, "1", 42),
+        ] {
             let request = DescribeConfigsRequest {
                 resources: vec![DescribeConfigsResource {
                     resource_type: kind,

@@ -430,6 +430,38 @@ fn a_partition_that_is_named_twice_is_answered_once() {
 }
 
 #[test]
+fn a_partition_whose_offset_is_asked_for_twice_is_refused_once() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 2, &[]).await;
+        let topic = |indexes: &[i32]| ListOffsetsTopic {
+            name: "t",
+            partitions: indexes
+                .iter()
+                .map(|index| ListOffsetsPartition {
+                    partition_index: *index,
+                    current_leader_epoch: -1,
+                    timestamp: -1,
+                })
+                .collect(),
+        };
+        let request = ListOffsetsRequest {
+            replica_id: -1,
+            topics: vec![topic(&[0, 1, 0]), topic(&[0])],
+            ..ListOffsetsRequest::default()
+        };
+        let reply = peer.call(5, &request).await;
+        let response: ListOffsetsResponse<'_> = reply.read();
+        let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        let answers: Vec<_> = partitions
+            .map(|partition| (partition.partition_index, partition.error_code))
+            .collect();
+        assert_eq!(answers, [(0, 42), (1, 0)]);
+        assert_eq!(response.topics.len(), 1);
+    });
+}
+
+#[test]
 fn a_fetch_that_waits_looks_again_only_at_what_moves() {
     story(config(1), |place| async move {
         let mut reader = place.peer().await;

@@ -216,6 +216,37 @@ fn a_topic_that_was_deleted_and_made_again_is_another_topic() {
 }
 
 #[test]
+fn a_topic_whose_deletion_is_asked_for_twice_stays_and_is_told_once() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        let id = peer.topic_id("t").await;
+        let request = DeleteTopicsRequest {
+            topic_names: vec!["t", "nowhere", "t"],
+            ..DeleteTopicsRequest::default()
+        };
+        let reply = peer.call(5, &request).await;
+        let response: DeleteTopicsResponse<'_> = reply.read();
+        let topics = response.responses.iter();
+        let answers: Vec<_> = topics.map(|topic| (topic.name, topic.error_code)).collect();
+        assert_eq!(answers, [(Some("t"), 42), (Some("nowhere"), 3)]);
+        let by_id = || DeleteTopicState {
+            name: None,
+            topic_id: id,
+        };
+        let request = DeleteTopicsRequest {
+            topics: vec![by_id(), by_id()],
+            ..DeleteTopicsRequest::default()
+        };
+        let reply = peer.call(6, &request).await;
+        let response: DeleteTopicsResponse<'_> = reply.read();
+        assert_eq!(response.responses.len(), 1);
+        assert_eq!(response.responses[0].error_code, 42);
+        assert_eq!(peer.delete("t").await, 0);
+    });
+}
+
+#[test]
 fn deleting_can_be_forbidden() {
     let mut config = config(1);
     set(&mut config, "delete.topic.enable", "false");

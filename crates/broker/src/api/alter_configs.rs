@@ -20,14 +20,25 @@ use super::describe_configs::{BROKER, TOPIC};
 use super::{Answer, Call, code};
 use crate::broker::Broker;
 use crate::config::{
-    BrokerSettings, Kind, Refusal, Scope, TopicSettings, check_batch_bytes, nearest,
+    BrokerSettings, Kind, Refusal, Scope, TopicSettings, check_batch_bytes, foreign, nearest,
 };
-use crate::metadata::{Command, ConfigEdit, ConfigOperation};
+use crate::metadata::{Command, ConfigEdit, ConfigOperation, validate_topic_name};
 
 const SET: i8 = 0;
 const DELETE: i8 = 1;
 const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
+
+/// Keys of Kafka's broker that are options of a node's start here.
+const OPTION_KEYS: [&str; 7] = [
+    "advertised.listeners",
+    "broker.id",
+    "controller.quorum.voters",
+    "listeners",
+    "log.dir",
+    "log.dirs",
+    "node.id",
+];
 
 type Failure = (ErrorCode, String);
 type Texts = BTreeMap<String, String>;
@@ -39,8 +50,14 @@ pub(crate) async fn handle_incremental<E: Env>(
     call: &Call<E>,
     request: IncrementalAlterConfigsRequest<'_>,
 ) -> Answer {
+    let named = request.resources.iter();
+    let twice = duplicates(named.map(|resource| (resource.resource_type, resource.resource_name)));
     let mut results = Vec::with_capacity(request.resources.len());
     for resource in &request.resources {
+        if twice.contains(&(resource.resource_type, resource.resource_name)) {
+            results.push(Err(named_twice()));
+            continue;
+        }
         let configs = resource.configs.iter();
         let edits: Vec<Edit<'_>> = configs
             .map(|config| (config.name, config.config_operation, config.value))
@@ -62,8 +79,14 @@ pub(crate) async fn handle_incremental<E: Env>(
 }
 
 pub(crate) async fn handle<E: Env>(call: &Call<E>, request: AlterConfigsRequest<'_>) -> Answer {
+    let named = request.resources.iter();
+    let twice = duplicates(named.map(|resource| (resource.resource_type, resource.resource_name)));
     let mut results = Vec::with_capacity(request.resources.len());
     for resource in &request.resources {
+        if twice.contains(&(resource.resource_type, resource.resource_name)) {
+            results.push(Err(named_twice()));
+            continue;
+        }
         let (kind, name) = (resource.resource_type, resource.resource_name);
         let mut edits: Vec<Edit<'_>> = resource
             .configs
@@ -93,6 +116,11 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: AlterConfigsRequest<
     })
 }
 
+fn named_twice() -> Failure {
+    let text = "Each resource must appear at most once.";
+    (ErrorCode::InvalidRequest, text.to_string())
+}
+
 /// Whose settings are changed.
 enum Target {
     Topic,
@@ -104,7 +132,13 @@ enum Target {
 fn current<E: Env>(broker: &Broker<E>, kind: i8, name: &str) -> Result<(Texts, Target), Failure> {
     let metadata = broker.controller.metadata();
     match kind {
+        TOPIC if name.is_empty() => {
+            let text = "Default topic resources are not allowed.";
+            Err((ErrorCode::InvalidRequest, text.to_string()))
+        }
         TOPIC => {
+            validate_topic_name(name)
+                .map_err(|error| (ErrorCode::InvalidTopicException, error.to_string()))?;
             let topic = metadata.topic(name).ok_or_else(|| {
                 let error = ErrorCode::UnknownTopicOrPartition;
                 (error, "there is no topic of this name".to_string())
@@ -147,6 +181,13 @@ async fn alter<E: Env>(
         let text = format!("the setting {key} is named more than once");
         return Err((ErrorCode::InvalidRequest, text));
     }
+    let nulls = edits.iter().find(|(_, operation, value)| {
+        matches!(*operation, SET | APPEND | SUBTRACT) && value.is_none()
+    });
+    if let Some((key, _, _)) = nulls {
+        let text = format!("Null value not supported for : {key}");
+        return Err((ErrorCode::InvalidRequest, text));
+    }
     let mut after = texts.clone();
     let mut commanded = Vec::with_capacity(edits.len());
     for edit in edits {
@@ -157,7 +198,12 @@ async fn alter<E: Env>(
         };
         commanded.push(edit);
     }
-    let invalid = |refusal: Refusal| (ErrorCode::InvalidConfig, refusal.to_string());
+    // Kafka's brokers and its controller do not agree on this code.
+    let error = match target {
+        Target::Topic => ErrorCode::InvalidConfig,
+        Target::Broker(_) => ErrorCode::InvalidRequest,
+    };
+    let invalid = |refusal: Refusal| (error, refusal.to_string());
     let batch_bytes_max = broker.router.batch_bytes_max();
     let command = match target {
         Target::Topic => {
@@ -208,9 +254,13 @@ fn judge<E: Env>(
             Target::Topic => TopicSettings::DEFINITIONS,
             Target::Broker(_) => BrokerSettings::DEFINITIONS,
         };
-        // A key that is no longer known must still be removable.
-        if *operation == DELETE && texts.contains_key(*key) {
+        // A key that is no longer known must still be removable; what is not set is not set afterwards either.
+        if *operation == DELETE {
             return Ok((None, edit(key, ConfigOperation::Delete)));
+        }
+        if matches!(target, Target::Broker(_)) && is_known_elsewhere(key) {
+            let text = format!("{key} cannot be changed while the node runs");
+            return Err((ErrorCode::InvalidRequest, text));
         }
         let refusal = Refusal::UnknownKey {
             key: key.to_string(),
@@ -218,6 +268,9 @@ fn judge<E: Env>(
         };
         return Err((ErrorCode::InvalidConfig, refusal.to_string()));
     };
+    if definition.scope == Scope::Static && *operation == DELETE && !texts.contains_key(*key) {
+        return Ok((None, edit(key, ConfigOperation::Delete)));
+    }
     if definition.scope == Scope::Static {
         let text = format!("{key} is read at the start and cannot be changed while the node runs");
         return Err((ErrorCode::InvalidRequest, text));
@@ -225,11 +278,8 @@ fn judge<E: Env>(
     if *operation == DELETE {
         return Ok((None, edit(key, ConfigOperation::Delete)));
     }
-    let value = value.ok_or_else(|| {
-        let text = format!("null is no value for {key}");
-        (ErrorCode::InvalidConfig, text)
-    })?;
-    let value = value.trim();
+    // An operation that does not exist may come without a value.
+    let value = value.unwrap_or_default().trim();
     let values = value.to_string();
     match *operation {
         SET => Ok((
@@ -256,6 +306,11 @@ fn judge<E: Env>(
             format!("there is no operation {other}"),
         )),
     }
+}
+
+/// Whether it is a key of Kafka's broker that is no setting here: an option of the start, or one that nothing here acts on.
+fn is_known_elsewhere(key: &str) -> bool {
+    OPTION_KEYS.contains(&key) || foreign::lookup(key).is_some()
 }
 
 fn edit(key: &str, operation: ConfigOperation) -> ConfigEdit {

@@ -14,7 +14,9 @@ use taffrail_wire::create_topics::{
 use super::{Answer, Call, code};
 use crate::broker::Broker;
 use crate::config::{Resolved, TopicSettings};
-use crate::metadata::{PARTITIONS_PER_TOPIC_MAX, is_internal, validate_topic_name};
+use crate::metadata::{
+    METADATA_TOPIC_NAME, PARTITIONS_PER_TOPIC_MAX, is_internal, validate_topic_name,
+};
 
 /// Topics in one request.
 const TOPICS_MAX: usize = 1000;
@@ -125,6 +127,12 @@ async fn create<E: Env>(
 /// Everything about a new topic that can be judged before it is committed.
 fn plan<E: Env>(broker: &Broker<E>, topic: &CreatableTopic<'_>) -> Result<Planned, Failure> {
     let invalid_name = |text: String| (ErrorCode::InvalidTopicException, text);
+    if topic.name == METADATA_TOPIC_NAME {
+        return Err((
+            ErrorCode::InvalidRequest,
+            format!("Creation of internal topic {METADATA_TOPIC_NAME} is prohibited."),
+        ));
+    }
     validate_topic_name(topic.name).map_err(|error| invalid_name(error.to_string()))?;
     if is_internal(topic.name) {
         return Err(invalid_name(

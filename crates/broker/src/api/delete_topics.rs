@@ -10,6 +10,7 @@ use taffrail_wire::delete_topics::{
     DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse,
 };
 
+use super::create_topics::duplicates;
 use super::{Answer, Call, code};
 use crate::broker::refusal_code;
 use crate::metadata::{Command, Done, Refusal, TopicKey};
@@ -24,7 +25,7 @@ struct Deleted {
 }
 
 pub(crate) async fn handle<E: Env>(call: &Call<E>, request: DeleteTopicsRequest<'_>) -> Answer {
-    let wanted: Vec<(Option<&str>, TopicId)> = if call.version >= TOPIC_IDS_SINCE {
+    let mut wanted: Vec<(Option<&str>, TopicId)> = if call.version >= TOPIC_IDS_SINCE {
         let topics = request.topics.iter();
         topics
             .map(|topic| (topic.name, TopicId(topic.topic_id)))
@@ -33,7 +34,24 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: DeleteTopicsRequest<
         let names = request.topic_names.iter();
         names.map(|name| (Some(*name), TopicId::ZERO)).collect()
     };
-    let deletions = wanted.into_iter().map(|(name, id)| delete(call, name, id));
+    let twice = duplicates(wanted.iter().copied());
+    // A topic is answered once, however often it is there.
+    let mut seen = BTreeSet::new();
+    wanted.retain(|topic| seen.insert(*topic));
+    let deletions = wanted.into_iter().map(async |(name, id)| {
+        if twice.contains(&(name, id)) {
+            let what = if name.is_some() { "name" } else { "id" };
+            return Deleted {
+                name: name.map(str::to_string),
+                topic_id: id,
+                failure: Some((
+                    ErrorCode::InvalidRequest,
+                    format!("Duplicate topic {what}."),
+                )),
+            };
+        }
+        delete(call, name, id).await
+    });
     let deleted = join_all(deletions).await;
     let responses = deleted.iter().map(|deleted| DeletableTopicResult {
         name: match &deleted.name {

@@ -10,10 +10,12 @@ use taffrail_wire::describe_configs::{
 use super::{Answer, Call, code};
 use crate::broker::Broker;
 use crate::config::{BrokerSettings, Kind, Resolved, Scope, Source, TopicSettings};
+use crate::metadata::validate_topic_name;
 
 /// Kinds of resources, by their numbers in Kafka.
 pub(super) const TOPIC: i8 = 2;
 pub(super) const BROKER: i8 = 4;
+const BROKER_LOGGER: i8 = 8;
 
 /// About what one resource's settings take, put together and encoded.
 const RESOURCE_COST: usize = 16 << 10;
@@ -120,6 +122,8 @@ fn describe<E: Env>(
         TOPIC => describe_topic(broker, resource.resource_name),
         BROKER if resource.resource_name.is_empty() => Ok(every_broker(broker)),
         BROKER => describe_broker(broker, resource.resource_name),
+        // What is logged is chosen at the start, for all of the node: there is no logger to be set.
+        BROKER_LOGGER => describe_broker(broker, resource.resource_name).map(|_| Vec::new()),
         other => Err((
             ErrorCode::InvalidRequest,
             format!("resources of kind {other} have no settings here"),
@@ -128,6 +132,8 @@ fn describe<E: Env>(
 }
 
 fn describe_topic<E: Env>(broker: &Broker<E>, name: &str) -> Result<Vec<Described>, Failure> {
+    validate_topic_name(name)
+        .map_err(|error| (ErrorCode::InvalidTopicException, error.to_string()))?;
     let metadata = broker.controller.metadata();
     let topic = metadata.topic(name).ok_or_else(|| {
         let error = ErrorCode::UnknownTopicOrPartition;

@@ -1,5 +1,7 @@
 //! ListOffsets: the offset that belongs to a time, or to the start or the end of a partition.
 
+use std::collections::BTreeSet;
+
 use taffrail_env::Env;
 use taffrail_record::{NO_LEADER_EPOCH, NO_OFFSET, NO_TIMESTAMP};
 use taffrail_wire::ErrorCode;
@@ -8,6 +10,7 @@ use taffrail_wire::list_offsets::{
     ListOffsetsTopicResponse,
 };
 
+use super::create_topics::duplicates;
 use super::fetch::read_error;
 use super::{Answer, Call, code};
 use crate::session::TopicRef;
@@ -34,13 +37,28 @@ const NOWHERE: Found = Found {
 };
 
 pub(crate) async fn handle<E: Env>(call: &Call<E>, request: ListOffsetsRequest<'_>) -> Answer {
+    let wanted = request.topics.iter().flat_map(|topic| {
+        let partitions = topic.partitions.iter();
+        partitions.map(|partition| (topic.name, partition.partition_index))
+    });
+    let twice = duplicates(wanted);
+    // A partition is answered once, however often it is there.
+    let mut answered = BTreeSet::new();
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
         let named = TopicRef::Name(topic.name.into());
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in &topic.partitions {
             let committed = request.isolation_level == READ_COMMITTED;
-            let (error, found) = match find(call, &named, partition, committed).await {
+            let place = (topic.name, partition.partition_index);
+            let found = if !twice.contains(&place) {
+                find(call, &named, partition, committed).await
+            } else if answered.insert(place) {
+                Err(ErrorCode::InvalidRequest)
+            } else {
+                continue;
+            };
+            let (error, found) = match found {
                 Ok(found) => (ErrorCode::None, found),
                 Err(error) => (error, NOWHERE),
             };
@@ -55,6 +73,9 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: ListOffsetsRequest<'
                     NO_LEADER_EPOCH
                 },
             });
+        }
+        if partitions.is_empty() && !topic.partitions.is_empty() {
+            continue;
         }
         topics.push(ListOffsetsTopicResponse {
             name: topic.name,
