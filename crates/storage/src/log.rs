@@ -103,6 +103,8 @@ impl<E: Env> Clone for Log<E> {
 pub(crate) struct LogInner {
     pub id: TopicPartition,
     pub number: u64,
+    /// Its end at this start: a segment that begins here or behind is of this start.
+    pub began_at: Offset,
     pub state: RefCell<LogState>,
     pub running: RefCell<Running>,
     /// Taken by whoever works on its segments.
@@ -187,6 +189,7 @@ impl LogInner {
         LogInner {
             id: state.partition,
             number: state.number,
+            began_at: state.end_offset,
             state: RefCell::new(state),
             running: RefCell::new(running),
             work: Mutex::new(()),

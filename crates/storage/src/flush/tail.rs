@@ -159,6 +159,10 @@ async fn take_side<E: Env>(
         {
             Ok(side)
         }
+        // Nothing was ever written beside it, so there is nothing to look for.
+        _ if segment.length == 0 && segment.base_offset >= log.began_at => {
+            Ok(SideWriter::new(log.id, segment.base_offset))
+        }
         _ => resume_side(shard, log, segment).await,
     }
 }
