@@ -5,7 +5,7 @@
 //! had no effect) or `Unknown` (nobody knows); one that never ends is unknown too. Every record that a workload
 //! writes is unique in the run and names itself, so that whoever reads it can be asked where it came from.
 
-use taffrail_record::{LeaderEpoch, Offset, TopicPartition};
+use taffrail_record::{LeaderEpoch, Offset, TopicId, TopicPartition};
 
 /// An operation of a client, numbered in the order of their beginnings.
 pub type OperationId = u64;
@@ -78,12 +78,14 @@ pub enum Event {
         why: &'static str,
     },
 
-    /// A consumer asked for records from `position`.
+    /// A consumer asked for records from `position`. `fresh`: nobody had asked on its behalf before, so that what it gets was found
+    /// in the log after this.
     PollStarted {
         operation: OperationId,
         client: ClientId,
         partition: TopicPartition,
         position: Offset,
+        fresh: bool,
     },
     /// What it got, in the order in which it came; the high watermark that the answer named.
     PollAcked {
@@ -109,6 +111,17 @@ pub enum Event {
     EndAcked {
         operation: OperationId,
         end: Offset,
+    },
+
+    /// A client asked where the partition starts.
+    EarliestStarted {
+        operation: OperationId,
+        client: ClientId,
+        partition: TopicPartition,
+    },
+    EarliestAcked {
+        operation: OperationId,
+        start: Offset,
     },
 
     /// Somebody who had seen a leader epoch reach `seen` was told what epoch it is in truth, and where that ends.
@@ -159,6 +172,15 @@ pub enum Event {
     /// A topic's deletion was asked for: from here on its partitions may be gone.
     DeleteStarted {
         partition: TopicPartition,
+    },
+    /// The deletion was acknowledged: from here on nothing is done in the name of the topic's id.
+    Deleted {
+        partition: TopicPartition,
+    },
+    /// Which topic bears the name of the partition's topic, whose deletion nobody has asked for.
+    NameResolved {
+        partition: TopicPartition,
+        found: Option<TopicId>,
     },
     /// Retention or an operator moved the start of the log on purpose.
     StartMoved {

@@ -11,6 +11,7 @@ pub mod pipeliner;
 pub mod producer;
 pub mod read_back;
 pub mod reader;
+pub mod revenant;
 pub mod scanner;
 pub mod stranger;
 pub mod turnover;
@@ -58,6 +59,8 @@ pub struct Stage {
     pub resident: RefCell<Option<turnover::Resident>>,
     /// The ids of topics by their names, where a name may be given again. Without it, names serve as identities.
     pub ids: RefCell<Option<BTreeMap<String, TopicId>>>,
+    /// What it has ever been, the newest last.
+    pub lives: RefCell<Vec<TopicPartition>>,
     pub phase: Cell<Phase>,
     /// Clients that have not ended yet.
     pub busy: Cell<u32>,
@@ -78,6 +81,7 @@ impl Stage {
             topics,
             resident: RefCell::new(None),
             ids: RefCell::new(None),
+            lives: RefCell::default(),
             phase: Cell::new(Phase::Work),
             busy: Cell::new(0),
             unsettled: Cell::new(0),

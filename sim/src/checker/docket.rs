@@ -75,6 +75,7 @@ impl Docket {
                 client,
                 partition,
                 position,
+                ..
             } => {
                 let begun = Polled {
                     client: *client,

@@ -26,6 +26,7 @@ mod recovery_ran;
 mod replay_equal;
 #[cfg(test)]
 mod tests;
+mod topic_id;
 mod zombie_fenced;
 
 use crate::history::Event;
@@ -65,6 +66,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
     vec![
         Box::new(no_silent_corruption::NoSilentCorruption::default()),
         Box::new(no_cross_topic::NoCrossTopic::default()),
+        Box::new(topic_id::TopicId::default()),
         Box::new(acked_offset::AckedOffset::default()),
         Box::new(idempotent::Idempotent::default()),
         Box::new(offset_unique::OffsetUnique::default()),

@@ -45,6 +45,7 @@ fn poll(
             client: 2,
             partition: partition(0),
             position,
+            fresh: true,
         },
         Event::PollAcked {
             operation,
@@ -166,6 +167,93 @@ fn a_record_of_a_sibling_partition_crossed_over() {
     let mut events = vec![other, acked(9, 0)];
     events.extend(poll(4, 0, &[(0, record(30))], 1));
     assert_eq!(verdict(events), Some("NO-CROSS-TOPIC"));
+}
+
+fn life(number: u8) -> TopicPartition {
+    TopicPartition {
+        topic: TopicId([number; 16]),
+        partition: 0,
+    }
+}
+
+fn send_to(operation: u64, id: u64, partition: TopicPartition) -> Event {
+    Event::SendStarted {
+        operation,
+        client: 1,
+        partition,
+        record: record(id),
+        idempotent: false,
+    }
+}
+
+fn fetch_of(operation: u64, partition: TopicPartition, fresh: bool) -> Event {
+    Event::PollStarted {
+        operation,
+        client: 2,
+        partition,
+        position: 0,
+        fresh,
+    }
+}
+
+fn fetched(operation: u64, records: &[(Offset, Written)]) -> Event {
+    Event::PollAcked {
+        operation,
+        records: records.to_vec(),
+        high_watermark: records.len() as Offset,
+    }
+}
+
+/// A record in a topic, and the topic deleted.
+fn deleted_life() -> Vec<Event> {
+    vec![
+        send_to(1, 10, life(1)),
+        acked(1, 0),
+        Event::DeleteStarted { partition: life(1) },
+        Event::Deleted { partition: life(1) },
+    ]
+}
+
+#[test]
+fn a_record_of_a_deleted_topic_never_comes_back_in_the_next() {
+    let mut events = deleted_life();
+    events.extend([fetch_of(2, life(2), true), fetched(2, &[(0, record(10))])]);
+    assert_eq!(verdict(events), Some("TOPIC-ID"));
+}
+
+#[test]
+fn whoever_names_a_deleted_topic_is_refused() {
+    let served = |late: [Event; 2]| {
+        let mut events = deleted_life();
+        events.extend(late);
+        verdict(events)
+    };
+    let read = fetch_of(2, life(1), true);
+    assert_eq!(served([read.clone(), fetched(2, &[])]), Some("TOPIC-ID"));
+    let out_of_range = Event::PollOutOfRange { operation: 2 };
+    assert_eq!(served([read.clone(), out_of_range]), Some("TOPIC-ID"));
+    assert_eq!(served([read, Event::PollFailed { operation: 2 }]), None);
+    let write = send_to(2, 11, life(1));
+    assert_eq!(served([write.clone(), acked(2, 0)]), Some("TOPIC-ID"));
+    assert_eq!(served([write, Event::SendFailed { operation: 2 }]), None);
+    // What a reader had fetched before it may hand out later.
+    let read_ahead = fetch_of(2, life(1), false);
+    assert_eq!(served([read_ahead, fetched(2, &[(0, record(10))])]), None);
+}
+
+#[test]
+fn a_name_leads_to_its_topic_until_that_is_deleted() {
+    let resolved = |partition, found: Option<TopicPartition>| Event::NameResolved {
+        partition,
+        found: found.map(|life| life.topic),
+    };
+    assert_eq!(verdict([resolved(life(1), Some(life(1)))]), None);
+    assert_eq!(verdict([resolved(life(1), None)]), Some("TOPIC-ID"));
+    let other = resolved(life(1), Some(life(2)));
+    assert_eq!(verdict([other]), Some("TOPIC-ID"));
+    let mut events = deleted_life();
+    events.push(resolved(life(1), Some(life(1))));
+    assert_eq!(verdict(events), Some("TOPIC-ID"));
 }
 
 #[test]
@@ -314,6 +402,7 @@ fn out_of_range_inside_the_log_is_a_lie() {
         client: 2,
         partition: partition(0),
         position: 1,
+        fresh: true,
     };
     let told = Event::PollOutOfRange { operation: 6 };
     let mut events = written_twice();
@@ -329,6 +418,63 @@ fn out_of_range_inside_the_log_is_a_lie() {
         told,
     ]);
     assert_eq!(verdict(events), None);
+}
+
+#[test]
+fn who_is_the_first_to_learn_of_a_new_start_is_told_the_truth() {
+    let poll = Event::PollStarted {
+        operation: 6,
+        client: 2,
+        partition: partition(0),
+        position: 0,
+        fresh: true,
+    };
+    let told = Event::PollOutOfRange { operation: 6 };
+    let mut events = written_twice();
+    events.extend([poll.clone(), told, exposed(1, 2, 2)]);
+    assert_eq!(verdict(events), None);
+    // And nobody reads behind it any more.
+    let mut events = written_twice();
+    events.extend([
+        exposed(1, 2, 2),
+        poll.clone(),
+        fetched(6, &[(0, record(10))]),
+    ]);
+    assert_eq!(verdict(events), Some("OFFSET-RANGE-TRUTH"));
+    // Unless the answer had come when it had not moved yet.
+    let mut events = written_twice();
+    events.extend([
+        poll,
+        exposed(1, 2, 2),
+        fetched(6, &[(0, record(10)), (1, record(11))]),
+    ]);
+    assert_eq!(verdict(events), None);
+}
+
+#[test]
+fn a_start_is_said_to_be_where_it_was_or_where_it_moved() {
+    let asked = Event::EarliestStarted {
+        operation: 6,
+        client: 2,
+        partition: partition(0),
+    };
+    let told = |start| Event::EarliestAcked {
+        operation: 6,
+        start,
+    };
+    let between = |start| {
+        let around = [
+            exposed(1, 5, 5),
+            asked.clone(),
+            told(start),
+            exposed(3, 5, 5),
+        ];
+        verdict(around)
+    };
+    assert_eq!(between(1), None);
+    assert_eq!(between(3), None);
+    assert_eq!(between(0), Some("OFFSET-RANGE-TRUTH"));
+    assert_eq!(between(4), Some("OFFSET-RANGE-TRUTH"));
 }
 
 #[test]

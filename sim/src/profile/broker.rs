@@ -13,7 +13,8 @@ use crate::fault::FaultKind;
 use crate::node::NodeOptions;
 use crate::run::{Limits, Outcome, Simulation};
 use crate::workload::{
-    Stage, Topic, commits, group, pipeliner, producer, reader, scanner, stranger, turnover, zombie,
+    Stage, Topic, commits, group, pipeliner, producer, reader, revenant, scanner, stranger,
+    turnover, zombie,
 };
 use crate::world::World;
 use std::cell::Cell;
@@ -39,6 +40,7 @@ struct Size {
     zombies: u64,
     scanners: u64,
     turnovers: u64,
+    revenants: u64,
 }
 
 /// A few faults that every build can afford.
@@ -105,6 +107,7 @@ pub(super) fn smoke(simulation: Simulation) -> Outcome<()> {
         zombies: 0,
         scanners: 0,
         turnovers: 0,
+        revenants: 0,
     };
     run(simulation.with_menu(SMOKE_MENU), size)
 }
@@ -123,6 +126,7 @@ pub(super) fn storage(simulation: Simulation) -> Outcome<()> {
         zombies: 1,
         scanners: 1,
         turnovers: 1,
+        revenants: 1,
     };
     run(simulation.with_menu(STORAGE_MENU), size)
 }
@@ -193,6 +197,10 @@ fn start_clients(world: &World, stage: &Rc<Stage>, size: Size) {
     for number in 0..size.turnovers {
         let (node, id, stage) = add("turnover", number);
         world.start(node, move |env| turnover::run(env, stage, id));
+    }
+    for number in 0..size.revenants {
+        let (node, id, stage) = add("revenant", number);
+        world.start(node, move |env| revenant::run(env, stage, id));
     }
     for number in 0..size.members {
         let (node, id, stage) = add("member", number);

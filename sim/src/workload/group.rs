@@ -194,6 +194,7 @@ fn check(stage: &Stage, record: &taffrail_client::Fetched) {
         client: GROUP,
         partition,
         position: record.offset,
+        fresh: false,
     });
     let records = vec![(record.offset, value::as_read(record))];
     stage.tell(Event::PollAcked {

@@ -130,6 +130,7 @@ pub(super) async fn poll(
             client: id,
             partition: identity,
             position,
+            fresh: false,
         });
     }
     let answer = consumer.poll(PATIENCE).await;
@@ -143,6 +144,7 @@ pub(super) async fn poll(
             client: id,
             partition: identity,
             position,
+            fresh: false,
         });
     }
     match answer {

@@ -34,9 +34,9 @@ const BYTES_MAX: i32 = 1 << 20;
 const EXPANDED_BYTES_MAX: usize = 16 << 20;
 
 /// What one fetch gave.
-struct Scan {
-    records: Vec<(Offset, Written)>,
-    high_watermark: Offset,
+pub(super) struct Scan {
+    pub records: Vec<(Offset, Written)>,
+    pub high_watermark: Offset,
     log_start_offset: Offset,
     /// Past the last record of each leader epoch.
     epochs: BTreeMap<LeaderEpoch, Offset>,
@@ -185,6 +185,7 @@ impl Scanner {
             client: self.id,
             partition,
             position,
+            fresh: true,
         });
         operation
     }
@@ -224,13 +225,13 @@ impl Scanner {
 }
 
 /// How a topic is named.
-enum Named<'a> {
+pub(super) enum Named<'a> {
     Name(&'a str),
     Id([u8; 16]),
 }
 
 /// `None`: no answer that can be read. Bytes that do not verify are told as a record that nobody produced.
-async fn fetch(
+pub(super) async fn fetch(
     peer: &mut Peer,
     topic: Named<'_>,
     wanted: FetchPartition,

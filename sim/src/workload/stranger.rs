@@ -214,13 +214,13 @@ impl Stranger {
     }
 }
 
-enum Fate {
+pub(super) enum Fate {
     Acked(i64),
     Refused,
     Unknown,
 }
 
-fn fate(answer: &taffrail_wire::produce::PartitionProduceResponse<'_>) -> Fate {
+pub(super) fn fate(answer: &taffrail_wire::produce::PartitionProduceResponse<'_>) -> Fate {
     match ErrorCode::from(answer.error_code) {
         ErrorCode::None => Fate::Acked(answer.base_offset),
         code if code.is_retriable() => Fate::Unknown,
@@ -244,7 +244,7 @@ fn everything(topic: &super::Topic) -> FetchTopic<'_> {
 }
 
 /// One record as a batch of its own.
-fn batch_of(record: &Record) -> BytesMut {
+pub(super) fn batch_of(record: &Record) -> BytesMut {
     let timestamp = record.timestamp.expect("the workload sets timestamps");
     let mut builder = BatchBuilder::new(Codec::None, timestamp);
     value::put(&mut builder, record);

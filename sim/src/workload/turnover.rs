@@ -12,12 +12,13 @@ use crate::decision::Stream;
 use crate::env::SimEnv;
 use crate::history::{ClientId, Event};
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 use taffrail_client::admin::NewTopic;
 use taffrail_client::{
-    Admin, Client, ClientOptions, Consumer, ConsumerOptions, OffsetReset, Producer,
-    ProducerOptions, StartAt, TopicPartitionName,
+    Admin, Client, ClientError, ClientOptions, Consumer, ConsumerOptions, FoundOffset, OffsetReset,
+    OffsetSpec, Producer, ProducerOptions, StartAt, TopicPartitionName,
 };
 use taffrail_env::Clock;
 use taffrail_record::{Offset, TopicId, TopicPartition};
@@ -63,6 +64,8 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
     if retained {
         let bytes = [0, 3000, 20_000][decisions.below(choice, 3) as usize];
         configs.insert("retention.bytes".to_owned(), bytes.to_string());
+        let age_ms = [-1, 0, 500, 60_000][decisions.below(choice, 4) as usize];
+        configs.insert("retention.ms".to_owned(), age_ms.to_string());
     }
     let turnover = Turnover {
         env,
@@ -80,22 +83,22 @@ impl Turnover {
     async fn run(&self) {
         let client = self.client();
         let admin = Admin::new(&client);
-        let (mut last, mut cut_max) = (TopicId::ZERO, 0);
+        let mut cut_max = 0;
         let mut left_over = None;
         while let Some(id) = self.make(&admin).await {
-            if id == last {
-                let witness = format!("topic {id} is back after its deletion was acknowledged");
-                return self.stage.world.fail("TOPIC-ID", witness);
-            }
-            last = id;
             let identity = TopicPartition {
                 topic: id,
                 partition: self.partition.partition,
             };
+            self.stage.tell(Event::NameResolved {
+                partition: identity,
+                found: Some(id),
+            });
             self.stage.tell(Event::StartMoved {
                 partition: identity,
                 start: cut_max,
             });
+            self.stage.lives.borrow_mut().push(identity);
             *self.stage.resident.borrow_mut() = Some(Resident {
                 partition: self.partition.clone(),
                 identity,
@@ -106,6 +109,7 @@ impl Turnover {
             if !self.works() {
                 return;
             }
+            self.recognise(&admin, identity).await;
             self.stage.resident.take();
             self.stage.tell(Event::DeleteStarted {
                 partition: identity,
@@ -113,8 +117,21 @@ impl Turnover {
             if !self.delete(&admin, id).await {
                 return;
             }
+            self.stage.tell(Event::Deleted {
+                partition: identity,
+            });
             self.stage.count("topics-deleted");
         }
+    }
+
+    /// Asks who bears the name.
+    async fn recognise(&self, admin: &Admin<SimEnv>, partition: TopicPartition) {
+        let found = match admin.describe_topic(TOPIC).await {
+            Ok(found) => Some(found.id),
+            Err(error) if error.code() == Some(ErrorCode::UnknownTopicOrPartition) => None,
+            Err(_) => return,
+        };
+        self.stage.tell(Event::NameResolved { partition, found });
     }
 
     fn works(&self) -> bool {
@@ -191,10 +208,11 @@ impl Turnover {
             if !self.works() {
                 break;
             }
-            match self.below(8) {
+            match self.below(9) {
                 0..3 => self.fill(&producer, identity).await,
                 3..6 => self.read(&mut follower).await,
                 6 => self.cut(admin, &follower, cut_max).await,
+                7 => self.ask_start(admin, identity).await,
                 _ => {
                     if let Some(left_over) = &mut left_over {
                         self.stage.count("polls-of-a-former-topic");
@@ -260,6 +278,37 @@ impl Turnover {
         follower.has_read |= before.is_some() && after > before;
     }
 
+    /// Tells what is answered to a question for the start.
+    async fn start_told<T>(
+        &self,
+        partition: TopicPartition,
+        question: impl Future<Output = Result<T, ClientError>>,
+        start: impl FnOnce(&T) -> Option<Offset>,
+    ) -> Option<T> {
+        let operation = self.stage.next_operation();
+        self.stage.tell(Event::EarliestStarted {
+            operation,
+            client: self.id,
+            partition,
+        });
+        let answer = question.await.ok()?;
+        if let Some(start) = start(&answer) {
+            self.stage.tell(Event::EarliestAcked { operation, start });
+        }
+        Some(answer)
+    }
+
+    async fn ask_start(&self, admin: &Admin<SimEnv>, identity: TopicPartition) {
+        let wanted = BTreeMap::from([(self.partition.clone(), OffsetSpec::Earliest)]);
+        let found = |found: &BTreeMap<TopicPartitionName, FoundOffset>| {
+            found.get(&self.partition).and_then(|found| found.offset)
+        };
+        let asked = self.start_told(identity, admin.list_offsets(&wanted), found);
+        if asked.await.is_some() {
+            self.stage.count("starts-asked");
+        }
+    }
+
     /// Deletes the records before some place that was read.
     async fn cut(&self, admin: &Admin<SimEnv>, follower: &Follower, cut_max: &mut Offset) {
         let position = follower.consumer.position(&self.partition).unwrap_or(0);
@@ -269,7 +318,9 @@ impl Turnover {
             partition: follower.identity,
             start: offset,
         });
-        if let Ok(start) = admin.delete_records(&self.partition, Some(offset)).await {
+        let deletion = admin.delete_records(&self.partition, Some(offset));
+        let told = self.start_told(follower.identity, deletion, |start| Some(*start));
+        if let Some(start) = told.await {
             self.stage.count("records-deleted");
             if start < offset {
                 let witness = format!(

@@ -41,6 +41,8 @@ impl Act for Read {
                 client: play.client(&self.by)?.node.0,
                 partition: stage.identity(&self.partition),
                 position: self.from.unwrap_or(whole.start),
+                // Told only when the answer was there.
+                fresh: false,
             });
             let read = whole.records.iter().map(|record| play.as_read(record));
             stage.tell(Event::PollAcked {
