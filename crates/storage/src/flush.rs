@@ -21,6 +21,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use taffrail_env::disk::DiskResult;
 use taffrail_env::{Disk, DiskError, DiskErrorKind, Env};
+use taffrail_record::Offset;
 
 pub(crate) use extend::{destination, open_to_extend};
 pub(crate) use resume::{follow, is_of_reading, note_corrupt, resume_side};
@@ -260,6 +261,8 @@ async fn round<E: Env>(shard: &Rc<Shard<E>>, mut logs: Vec<Rc<LogInner>>, task: 
             Ok(None) => {}
             Err(_) if log.running.borrow().gone => {}
             Err(error) if error.kind == DiskErrorKind::NoSpace => {
+                // The file that found no room is of no use any more by the handle that is kept of it.
+                shard.files.borrow_mut().remove_log(log.number, Offset::MAX);
                 shard.note_full(error).await;
                 outcome = Round::NoSpace;
             }

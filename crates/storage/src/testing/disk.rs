@@ -54,6 +54,8 @@ pub struct DiskWorld {
     changes: Vec<NameChange>,
     locked: BTreeSet<PathBuf>,
     pub capacity: u64,
+    /// The next change of this kind finds no room, whatever there is.
+    pub no_room: Option<DiskOperation>,
     /// Files may be opened for reading only.
     pub read_only: bool,
     pub fault: Option<Fault>,
@@ -91,6 +93,7 @@ impl DiskWorld {
             changes: Vec::new(),
             locked: BTreeSet::new(),
             capacity: 1 << 40,
+            no_room: None,
             read_only: false,
             fault: None,
             operations: 0,
@@ -469,7 +472,8 @@ impl TestFile {
             }
             return Err(failed);
         }
-        if !change(disk) {
+        let no_room = disk.no_room.take_if(|kind| *kind == operation).is_some();
+        if no_room || !change(disk) {
             self.broken.set(operation != DiskOperation::Reserve);
             return Err(error(DiskErrorKind::NoSpace, operation, &self.path));
         }

@@ -5,6 +5,7 @@ use crate::testing::{DiskWorld, TestEnv};
 use crate::{AppendError, Health, Log, LogConfig, Options};
 use std::time::Duration;
 use taffrail_env::Clock;
+use taffrail_env::disk::DiskOperation;
 
 const CAPACITY: u64 = 3 << 20;
 
@@ -105,6 +106,37 @@ fn appends_go_on_by_themselves_once_there_is_room() {
         let appended = log.append(batch(&[1; 3000]), 5).await.expect("appended");
         assert_eq!(appended.base_offset, filled);
         assert_eq!(logs.health(), Health::Serving);
+    })
+    .expect("it ends");
+}
+
+/// Where files are never changed in place, cutting one needs room, too.
+#[test]
+fn a_segment_that_is_not_cut_for_want_of_room_is_opened_anew_and_cut_later() {
+    let env = TestEnv::new(12, DiskWorld::new());
+    let inner = env.clone();
+    env.run(async move {
+        let logs = open_one(&inner, options()).await;
+        let config = LogConfig {
+            segment_bytes: 20_000,
+            ..config()
+        };
+        let log = logs.create(partition(0), config).await.expect("created");
+        inner.0.disk.borrow_mut().no_room = Some(DiskOperation::Truncate);
+        let mut appended = 0;
+        while appended < 30 {
+            match log.append(batch(&[7; 3000]), 5).await {
+                Ok(_) => appended += 1,
+                Err(AppendError::NoSpace(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+            inner.sleep(Duration::from_millis(20)).await;
+        }
+        inner.sleep(Duration::from_secs(2)).await;
+        assert_eq!(inner.0.disk.borrow().no_room, None, "it was cut");
+        assert_eq!(logs.health(), Health::Serving);
+        assert_eq!(count(&log).await, 30);
+        logs.shutdown().await.expect("everything finds its place");
     })
     .expect("it ends");
 }
