@@ -46,6 +46,15 @@ pub struct Bounds {
     pub end: Offset,
 }
 
+/// What a process asks of an open file that concerns what will be left of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskChange {
+    Write,
+    Sync,
+    /// Zeros, or another length.
+    Other,
+}
+
 /// One event. Clients tell what they did and saw; the world tells of nodes and, looking inside, of their state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -163,6 +172,12 @@ pub enum Event {
         by: Membership,
         partitions: Vec<TopicPartition>,
     },
+    /// A member owned partitions from an earlier generation when this one shared them out; it keeps them, or gives them up now.
+    Held {
+        group: u32,
+        by: Membership,
+        partitions: Vec<TopicPartition>,
+    },
     /// A member gave up all that it owned, or died.
     Revoked {
         group: u32,
@@ -223,6 +238,26 @@ pub enum Event {
     ReadBackRefused {
         round: u32,
         partition: TopicPartition,
+    },
+
+    /// A process asked its disk for a change of an open file; which records it is about to write, as far as they can be told.
+    DiskAsked {
+        node: u32,
+        incarnation: u32,
+        /// Which file it is, whatever its name.
+        file: usize,
+        handle: u64,
+        change: DiskChange,
+        records: Vec<u64>,
+    },
+    /// The first open change of that handle has taken effect, or it failed.
+    DiskEnded {
+        node: u32,
+        incarnation: u32,
+        file: usize,
+        handle: u64,
+        change: DiskChange,
+        failed: bool,
     },
 
     /// Digests of one piece of state, computed in two ways that must agree.

@@ -61,6 +61,7 @@ pub mod story;
 mod timeline;
 pub mod trace;
 pub mod view;
+mod witness;
 mod workload;
 mod world;
 pub mod zoo;

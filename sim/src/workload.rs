@@ -96,6 +96,11 @@ impl Stage {
     pub fn tell(&self, event: Event) {
         self.world.count_operation();
         self.world.keep_history(&event);
+        self.observe(event);
+    }
+
+    /// As [`Stage::tell`], of something that no client did.
+    pub fn observe(&self, event: Event) {
         let verdict = self.court.borrow_mut().on_event(&event);
         if let Err(violation) = verdict {
             self.world.fail(violation.invariant, violation.witness);

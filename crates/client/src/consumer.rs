@@ -36,6 +36,11 @@ pub enum Rebalance {
         generation: i32,
         partitions: Vec<TopicPartitionName>,
     },
+    /// Owned from an earlier generation when this one shared out; kept, but for what is told to be given up.
+    Held {
+        generation: i32,
+        partitions: Vec<TopicPartitionName>,
+    },
     /// Given up; positions were committed first if commits are automatic.
     Revoked(Vec<TopicPartitionName>),
     /// Taken away: somebody else may have them already.

@@ -17,10 +17,12 @@ mod log_match;
 mod mem_ceiling;
 mod no_cross_topic;
 mod no_silent_corruption;
+mod no_write_after_error;
 mod offset_order;
 mod offset_range_truth;
 mod offset_unique;
 mod one_owner;
+mod persist_before_ack;
 mod read_committed_prefix;
 mod recovery_ran;
 mod replay_equal;
@@ -80,6 +82,8 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(group_offsets::GroupOffsets::default()),
         Box::new(one_owner::OneOwner::default()),
         Box::new(zombie_fenced::ZombieFenced::default()),
+        Box::new(persist_before_ack::PersistBeforeAck::default()),
+        Box::new(no_write_after_error::NoWriteAfterError::default()),
         Box::new(recovery_ran::RecoveryRan),
         Box::new(replay_equal::ReplayEqual),
         Box::new(mem_ceiling::MemCeiling),

@@ -1,5 +1,6 @@
 //! ONE-OWNER: within one generation of a group, a partition has at most one owner, but for a process that takes the place of another by its
-//! instance's name; and a process that was replaced so is out for good.
+//! instance's name; and a process that was replaced so is out for good. Whoever takes a partition with it into a generation owns it
+//! there, even if it is told to give it up: nobody else may have it before the next.
 
 use super::{Case, Checker, Violation};
 use crate::history::{ClientId, Event, Membership, OperationId};
@@ -84,6 +85,11 @@ impl Checker for OneOwner {
         self.clock += 1;
         match case.event {
             Event::Assigned {
+                group,
+                by,
+                partitions,
+            }
+            | Event::Held {
                 group,
                 by,
                 partitions,

@@ -1,7 +1,7 @@
 //! Every judge on hand-made histories: silent on a good one, and the one that speaks on each bad one.
 
 use super::Court;
-use crate::history::{Bounds, Event, Membership, Written};
+use crate::history::{Bounds, DiskChange, Event, Membership, Written};
 use taffrail_record::{Offset, TopicId, TopicPartition};
 
 fn partition(number: i32) -> TopicPartition {
@@ -595,6 +595,22 @@ fn two_owners_in_one_generation_are_one_too_many() {
 }
 
 #[test]
+fn what_somebody_holds_is_given_to_nobody_else_in_that_generation() {
+    let held = |client, generation| Event::Held {
+        group: 1,
+        by: member(client, generation, None),
+        partitions: vec![partition(0)],
+    };
+    let given = |client, generation| assigned(member(client, generation, None));
+    assert_eq!(verdict([given(1, 1), held(1, 2), given(2, 3)]), None);
+    let early = [given(1, 1), held(1, 2), given(2, 2)];
+    assert_eq!(verdict(early), Some("ONE-OWNER"));
+    // Whichever of them tells first.
+    let early = [given(1, 1), given(2, 2), held(1, 2)];
+    assert_eq!(verdict(early), Some("ONE-OWNER"));
+}
+
+#[test]
 fn a_process_that_takes_anothers_instance_takes_its_place_for_good() {
     let twin = |client| member(client, 1, Some("twin"));
     let mut events = vec![assigned(twin(1))];
@@ -645,6 +661,127 @@ fn a_node_that_takes_a_crash_for_a_clean_stop_is_seen() {
     assert_eq!(verdict([up(true, true), up(true, false)]), None);
     assert_eq!(verdict([up(false, false)]), None);
     assert_eq!(verdict([up(false, true)]), Some("RECOVERY-RAN"));
+}
+
+/// A change of file 3 by handle 8.
+fn disk_asked(change: DiskChange, records: &[u64]) -> Event {
+    Event::DiskAsked {
+        node: 1,
+        incarnation: 1,
+        file: 3,
+        handle: 8,
+        change,
+        records: records.to_vec(),
+    }
+}
+
+fn disk_ended(change: DiskChange, failed: bool) -> Event {
+    Event::DiskEnded {
+        node: 1,
+        incarnation: 1,
+        file: 3,
+        handle: 8,
+        change,
+        failed,
+    }
+}
+
+/// A record is written, and synced as far as `done` says: not at all, with an error, or well.
+fn journaled(records: &[u64], done: Option<bool>) -> Vec<Event> {
+    let mut events = vec![
+        disk_asked(DiskChange::Write, records),
+        disk_asked(DiskChange::Sync, &[]),
+        disk_ended(DiskChange::Write, false),
+    ];
+    events.extend(done.map(|well| disk_ended(DiskChange::Sync, !well)));
+    events
+}
+
+#[test]
+fn an_acknowledgement_comes_after_the_sync_that_covers_it() {
+    let acked_after = |records: &[u64], done| {
+        let mut events = vec![send(1, 10)];
+        events.extend(journaled(records, done));
+        events.push(acked(1, 0));
+        verdict(events)
+    };
+    assert_eq!(acked_after(&[10], Some(true)), None);
+    assert_eq!(acked_after(&[10], None), Some("PERSIST-BEFORE-ACK"));
+    assert_eq!(acked_after(&[10], Some(false)), Some("PERSIST-BEFORE-ACK"));
+    // Compressed: nobody can say what was written, but something has to be.
+    assert_eq!(acked_after(&[], Some(true)), None);
+    assert_eq!(acked_after(&[], None), Some("PERSIST-BEFORE-ACK"));
+}
+
+#[test]
+fn a_sync_covers_what_was_written_before_it_and_by_the_same_process() {
+    let mut events = vec![send(1, 10)];
+    events.extend([
+        disk_asked(DiskChange::Sync, &[]),
+        disk_asked(DiskChange::Write, &[10]),
+        disk_ended(DiskChange::Sync, false),
+        disk_ended(DiskChange::Write, false),
+    ]);
+    events.push(acked(1, 0));
+    assert_eq!(verdict(events), Some("PERSIST-BEFORE-ACK"));
+    let mut events = vec![send(1, 10)];
+    events.extend(journaled(&[10], None));
+    events.extend([
+        Event::DiskAsked {
+            node: 1,
+            incarnation: 2,
+            file: 3,
+            handle: 9,
+            change: DiskChange::Sync,
+            records: Vec::new(),
+        },
+        Event::DiskEnded {
+            node: 1,
+            incarnation: 2,
+            file: 3,
+            handle: 9,
+            change: DiskChange::Sync,
+            failed: false,
+        },
+        acked(1, 0),
+    ]);
+    assert_eq!(verdict(events), Some("PERSIST-BEFORE-ACK"));
+}
+
+#[test]
+fn a_commit_is_written_and_synced_before_it_is_acknowledged() {
+    let taken = Event::CommitAcked { operation: 1 };
+    let mut events = journaled(&[], Some(true));
+    events.extend([commit(1, 5), taken.clone()]);
+    assert_eq!(verdict(events), Some("PERSIST-BEFORE-ACK"));
+    let mut events = vec![commit(1, 5)];
+    events.extend(journaled(&[], Some(true)));
+    events.push(taken);
+    assert_eq!(verdict(events), None);
+}
+
+#[test]
+fn a_handle_that_failed_is_not_used_again() {
+    let failed = [
+        disk_asked(DiskChange::Sync, &[]),
+        disk_ended(DiskChange::Sync, true),
+    ];
+    let elsewhere = Event::DiskAsked {
+        node: 1,
+        incarnation: 1,
+        file: 3,
+        handle: 9,
+        change: DiskChange::Write,
+        records: Vec::new(),
+    };
+    let mut events = failed.to_vec();
+    events.push(elsewhere);
+    assert_eq!(verdict(events), None);
+    for change in [DiskChange::Write, DiskChange::Sync, DiskChange::Other] {
+        let mut events = failed.to_vec();
+        events.push(disk_asked(change, &[]));
+        assert_eq!(verdict(events), Some("NO-WRITE-AFTER-ERROR"));
+    }
 }
 
 #[test]

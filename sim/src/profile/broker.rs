@@ -12,6 +12,7 @@ use crate::cluster::Broker;
 use crate::fault::FaultKind;
 use crate::node::NodeOptions;
 use crate::run::{Limits, Outcome, Simulation};
+use crate::witness;
 use crate::workload::{
     Stage, Topic, commits, group, pipeliner, producer, reader, revenant, scanner, stranger,
     turnover, zombie,
@@ -147,6 +148,7 @@ async fn live(world: World, size: Size) {
     let advances = decisions.between(length, size.advances.0, size.advances.1);
     let broker = Broker::new(&world, NodeOptions::named("broker"), partitions);
     let stage = Stage::new(&world, broker.address(), draw_topics(&world, partitions));
+    witness::watch(&world, broker.node, &stage);
     let (starter, told) = (broker.clone(), stage.clone());
     let chaos = Chaos::begin(&world, &[broker.node], move |_, _| starter.start(&told));
     start_clients(&world, &stage, size);

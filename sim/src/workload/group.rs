@@ -130,23 +130,36 @@ impl Member<'_> {
 
     fn tell_rebalances(&self) {
         for rebalance in self.consumer.take_rebalances() {
-            if let Rebalance::Assigned {
-                generation,
-                partitions,
-            } = rebalance
-            {
-                self.stage.count("assignments");
-                let by = self.membership(generation);
-                self.stage.memberships.borrow_mut().push(by.clone());
-                let partitions = partitions
-                    .iter()
-                    .map(|partition| self.stage.identity(partition))
-                    .collect();
-                self.stage.tell(Event::Assigned {
-                    group: GROUP,
-                    by,
+            let identities = |partitions: Vec<TopicPartitionName>| {
+                let identity = |partition| self.stage.identity(partition);
+                partitions.iter().map(identity).collect()
+            };
+            match rebalance {
+                Rebalance::Assigned {
+                    generation,
                     partitions,
-                });
+                } => {
+                    self.stage.count("assignments");
+                    let by = self.membership(generation);
+                    self.stage.memberships.borrow_mut().push(by.clone());
+                    self.stage.tell(Event::Assigned {
+                        group: GROUP,
+                        by,
+                        partitions: identities(partitions),
+                    });
+                }
+                Rebalance::Held {
+                    generation,
+                    partitions,
+                } => {
+                    self.stage.count("assignments-held");
+                    self.stage.tell(Event::Held {
+                        group: GROUP,
+                        by: self.membership(generation),
+                        partitions: identities(partitions),
+                    });
+                }
+                Rebalance::Revoked(_) | Rebalance::Lost(_) => {}
             }
         }
     }

@@ -86,6 +86,25 @@ pub fn as_read(record: &Fetched) -> Written {
     }
 }
 
+/// The numbers of all records whose heads are in these bytes as they are.
+pub fn numbers_in(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
+    let mark = MARK.to_be_bytes();
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        loop {
+            let at = rest.iter().position(|byte| *byte == mark[0])?;
+            rest = &rest[at..];
+            match number_in(Some(rest)) {
+                Some(number) => {
+                    rest = &rest[HEAD_BYTES..];
+                    return Some(number);
+                }
+                None => rest = &rest[1..],
+            }
+        }
+    })
+}
+
 fn number_in(value: Option<&[u8]>) -> Option<u64> {
     let (mark, rest) = value?.split_first_chunk()?;
     let number = rest.first_chunk()?;

@@ -109,6 +109,13 @@ impl<E: Env> Shared<E> {
         self.revoke(member, revoked, until).await;
         // Taken only now: a poll that is given up while it commits leaves the share to the next.
         let changed = member.share.take().expect("only polls take it");
+        if !changed.held.is_empty() {
+            let held = Rebalance::Held {
+                generation: changed.generation,
+                partitions: changed.held,
+            };
+            member.rebalances.borrow_mut().push(held);
+        }
         let mut fetcher = self.fetcher.borrow_mut();
         for name in &changed.added {
             fetcher.start(name, StartAt::Committed);

@@ -66,6 +66,8 @@ pub struct Joined {
 pub struct Changed {
     /// The generation that shared out so.
     pub generation: i32,
+    /// Owned when it shared out, from an earlier generation.
+    pub held: Vec<TopicPartitionName>,
     pub revoked: Vec<TopicPartitionName>,
     pub added: Vec<TopicPartitionName>,
 }
@@ -259,6 +261,7 @@ impl Membership {
             blob::decode_assignment(assignment)?.into_iter().collect();
         let changed = Changed {
             generation: self.generation,
+            held: self.owned.iter().cloned().collect(),
             revoked: self.owned.difference(&share).cloned().collect(),
             added: share.difference(&self.owned).cloned().collect(),
         };

@@ -273,6 +273,7 @@ impl Stop {
                 Rebalance::Assigned { partitions, .. } => {
                     self.learn_ends(admin, &partitions).await?;
                 }
+                Rebalance::Held { .. } => {}
                 Rebalance::Revoked(names) | Rebalance::Lost(names) => {
                     self.ends.retain(|name, _| !names.contains(name));
                 }

@@ -104,6 +104,7 @@ fn a_cooperative_member_keeps_reading_and_joins_again_after_letting_go() {
     let changed = round(&mut membership, 3, &[("t", 0)]);
     let untouched = Changed {
         generation: 3,
+        held: names(&[("t", 0)]),
         ..Changed::default()
     };
     assert_eq!(changed, untouched);
