@@ -365,7 +365,7 @@ fn publish<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>, done: Written<<E as
         let base_offset = segment.base_offset;
         let entry = Entry::mark(log.key(), segment.to_bytes());
         shard.submit(Lane::Relief, entry, InFlight::Nothing);
-        state.mark(segment);
+        let gone = state.mark(segment);
         let side = running.side.as_ref();
         if side.is_some_and(|side| side.base_offset() == base_offset) {
             let entries = &done.new_digest_entries;
@@ -375,6 +375,9 @@ fn publish<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>, done: Written<<E as
                 .extend(log.number, base_offset, entries);
         } else {
             // Its digest was ended, or is not what it was.
+            shard.digests.borrow_mut().remove(log.number, base_offset);
+        }
+        for base_offset in gone {
             shard.digests.borrow_mut().remove(log.number, base_offset);
         }
     }

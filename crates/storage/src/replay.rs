@@ -214,7 +214,9 @@ impl InReplay {
     }
 
     fn finish(self) -> Result<ReplayedLog, String> {
-        let InReplay { state, tail, .. } = self;
+        let InReplay {
+            mut state, tail, ..
+        } = self;
         let mut next = state.flushed_end;
         let mut ordered = Vec::new();
         for (base, entry) in tail {
@@ -232,6 +234,14 @@ impl InReplay {
                 "log {} ends at {}, but from {next} on nothing is there",
                 state.partition, state.end_offset
             ));
+        }
+        // The mark that seals it may have been on its way when the start that has passed it was durable, and its files gone.
+        if let Some(last) = state.segments.last()
+            && ordered
+                .iter()
+                .all(|entry| entry.segment != last.base_offset)
+        {
+            state.leave_last_behind();
         }
         Ok(ReplayedLog {
             state,

@@ -93,6 +93,19 @@ impl LogState {
             return Vec::new();
         }
         self.start_offset = start;
+        let gone = self.leave_behind();
+        // The epoch that holds at the new start begins there now.
+        let below = self.epochs.iter().rposition(|(_, begin)| *begin <= start);
+        if let Some(last) = below {
+            self.epochs.drain(..last);
+            self.epochs[0].1 = start;
+        }
+        gone
+    }
+
+    /// Takes sealed segments wholly below the start out of the log, and answers their base offsets.
+    fn leave_behind(&mut self) -> Vec<Offset> {
+        let start = self.start_offset;
         let keep = self
             .segments
             .iter()
@@ -104,17 +117,24 @@ impl LogState {
             .map(|segment| segment.base_offset)
             .collect();
         self.removals.extend(&gone);
-        // The epoch that holds at the new start begins there now.
-        let below = self.epochs.iter().rposition(|(_, begin)| *begin <= start);
-        if let Some(last) = below {
-            self.epochs.drain(..last);
-            self.epochs[0].1 = start;
-        }
         gone
     }
 
-    /// A segment is synced up to what its descriptor says. One that is older than what is known changes nothing.
-    pub fn mark(&mut self, segment: Segment) {
+    /// Takes the last segment out of the log, too, if it lies wholly below the start. Nothing may be on its way into it.
+    pub fn leave_last_behind(&mut self) {
+        let start = self.start_offset;
+        if let Some(last) = self.segments.last_mut()
+            && last.end_offset <= start
+        {
+            last.sealed = true;
+            self.leave_behind();
+        }
+    }
+
+    /// A segment is synced up to what its descriptor says. One that is older than what is known changes nothing. In the journal the
+    /// start may have moved before the mark that seals a segment comes: it leaves the log then. Answers the base offsets of those
+    /// that left.
+    pub fn mark(&mut self, segment: Segment) -> Vec<Offset> {
         self.flushed_end = self.flushed_end.max(segment.end_offset);
         match self.segments.last_mut() {
             Some(last) if last.base_offset == segment.base_offset => {
@@ -132,6 +152,7 @@ impl LogState {
                 self.segments.push(segment);
             }
         }
+        self.leave_behind()
     }
 
     /// Whether a segment has this base offset.

@@ -77,6 +77,29 @@ fn what_no_mark_covers_is_the_tail() {
 }
 
 #[test]
+fn a_segment_behind_the_start_leaves_unless_something_is_meant_for_it() {
+    let found = |last: i64| {
+        let mut replay = replay(vec![]);
+        replay
+            .entry(place(1), Entry::create(key(1), 0, 0))
+            .expect("folds");
+        for offset in 0..last {
+            replay.entry(place(2), append(1, offset)).expect("folds");
+        }
+        replay.entry(place(3), mark(1, 3)).expect("folds");
+        replay
+            .entry(place(4), Entry::start(key(1), 3))
+            .expect("folds");
+        replay.finish().expect("whole").logs.remove(0).state
+    };
+    assert_eq!(found(4).segments.len(), 1);
+    let left = found(3);
+    assert_eq!(left.segments, []);
+    assert_eq!(left.removals, [0]);
+    assert_eq!((left.start_offset, left.end_offset), (3, 3));
+}
+
+#[test]
 fn a_copy_stands_in_for_a_batch_whose_file_is_gone() {
     let mut state = LogState::new(key(1).partition, 1, 0, 0);
     state.end_offset = 3;

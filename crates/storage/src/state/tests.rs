@@ -67,6 +67,37 @@ fn a_moved_start_drops_whole_sealed_segments_and_old_epochs() {
 }
 
 #[test]
+fn what_was_being_filled_leaves_only_if_the_start_has_passed_it() {
+    let mut state = state();
+    state.advance_start(19);
+    state.leave_last_behind();
+    assert_eq!(state.segments.len(), 1);
+    state.advance_start(20);
+    assert_eq!(state.segments.len(), 1);
+    state.leave_last_behind();
+    assert_eq!(state.segments, []);
+    assert_eq!(state.removals, [0, 8, 16]);
+}
+
+#[test]
+fn a_segment_that_is_sealed_behind_the_start_leaves_at_once() {
+    let mut late = state();
+    late.advance_start(20);
+    let open: Vec<i64> = late.segments.iter().map(|kept| kept.base_offset).collect();
+    assert_eq!(open, [16], "what is being filled stays");
+    let seal = Segment {
+        sealed: true,
+        ..segment(16, 20, 400)
+    };
+    assert_eq!(late.mark(seal.clone()), [16]);
+    let mut early = state();
+    assert_eq!(early.mark(seal), []);
+    early.advance_start(20);
+    assert_eq!(late.segments, early.segments);
+    assert_eq!(late.removals, early.removals);
+}
+
+#[test]
 fn epochs_end_where_kafka_says() {
     let state = state();
     assert_eq!(state.end_offset_for_epoch(5), (5, 30));
