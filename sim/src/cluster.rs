@@ -4,6 +4,7 @@
 //! failed disk ends itself. How the broker is configured (shards, segment and journal sizes, limits) is drawn once per
 //! seed, small, so that everything that happens rarely in production happens all the time here.
 
+use crate::atlas::{Atlas, Law};
 use crate::env::SimEnv;
 use crate::fault::FaultKind;
 use crate::history::{Bounds, Event};
@@ -19,6 +20,7 @@ use taffrail_broker::{IN_FLIGHT_MAX, Inspection, Node, NodeConfig, StartError};
 use taffrail_client::TopicPartitionName;
 use taffrail_env::{Clock, Spawn};
 use taffrail_record::TopicPartition;
+use taffrail_storage::offline::Finding;
 use taffrail_storage::{Health, OpenError};
 
 /// Port of the Kafka listener.
@@ -47,9 +49,11 @@ enum Order {
 
 /// Why a process did not start, and what that breaks if no disk was damaged and nothing is in the way any more.
 #[derive(Clone, Debug)]
-struct Refusal {
-    invariant: &'static str,
-    why: String,
+pub struct Refusal {
+    pub invariant: &'static str,
+    pub why: String,
+    /// The directory was found damaged before anything was written to it.
+    pub untouched: bool,
 }
 
 impl Refusal {
@@ -66,12 +70,13 @@ impl Refusal {
             {
                 "CHECKPOINT-ATOMIC"
             }
-            // Nothing of what was acknowledged can be had.
-            _ => "ACKED-DURABLE",
+            // What a stop leaves behind, clean or not, is what recovery is for.
+            _ => "RECOVERY-RAN",
         };
         Refusal {
             invariant,
             why: error.to_string(),
+            untouched: matches!(error, StartError::Open(OpenError::Damaged { .. })),
         }
     }
 }
@@ -93,17 +98,26 @@ pub struct Broker {
     stopped_cleanly: Cell<bool>,
     /// Why the last stop was not clean.
     stop_error: RefCell<Option<String>>,
+    /// Starts that were refused since the last one that was not.
+    refused_in_row: Cell<u32>,
+    /// Done to the directory before it is served again.
+    before_serving: RefCell<Option<Box<dyn FnOnce()>>>,
+    /// Files of which the offline verification complained right after that.
+    found: RefCell<Vec<PathBuf>>,
+    /// The next process verifies the directory before it serves it.
+    verifies_first: Cell<bool>,
+    atlas: Rc<Atlas>,
 }
 
 impl Broker {
     /// Adds the node; nothing runs yet.
-    pub fn new(world: &World, options: NodeOptions, partitions: i32) -> Rc<Broker> {
+    pub fn new(world: &World, options: NodeOptions, partitions: i32, law: Law) -> Rc<Broker> {
         let node = world.add_node(options);
-        Broker::with_config(world, node, draw_config(world, node, partitions))
+        Broker::with_config(world, node, draw_config(world, node, partitions), law)
     }
 
     /// The broker of a node that is there; nothing runs yet.
-    pub fn with_config(world: &World, node: NodeId, config: NodeConfig) -> Rc<Broker> {
+    pub fn with_config(world: &World, node: NodeId, config: NodeConfig, law: Law) -> Rc<Broker> {
         Rc::new(Broker {
             node,
             world: world.clone(),
@@ -116,6 +130,11 @@ impl Broker {
             verified: RefCell::new(None),
             stopped_cleanly: Cell::new(false),
             stop_error: RefCell::new(None),
+            refused_in_row: Cell::new(0),
+            before_serving: RefCell::new(None),
+            found: RefCell::default(),
+            verifies_first: Cell::new(false),
+            atlas: Atlas::open(world, node, Path::new(DATA), law),
         })
     }
 
@@ -127,6 +146,12 @@ impl Broker {
     /// Starts the next process.
     pub fn start(self: &Rc<Self>, stage: &Rc<Stage>) {
         self.serving.set(false);
+        if self.order.get() == Order::Serve
+            && let Some(before) = self.before_serving.take()
+        {
+            before();
+            self.verifies_first.set(true);
+        }
         let (broker, stage) = (self.clone(), stage.clone());
         self.world.start(self.node, move |env| async move {
             match broker.order.get() {
@@ -138,15 +163,18 @@ impl Broker {
 
     async fn serve(self: Rc<Self>, env: SimEnv, stage: Rc<Stage>) {
         stage.count("starts");
+        self.look_before_serving(&env).await;
         let node = match taffrail_broker::start(env.clone(), self.config.clone()).await {
             Ok(node) => node,
             Err(error) => {
                 stage.count("refused-starts");
                 *self.refusal.borrow_mut() = Some(Refusal::of(&error));
+                self.refused_in_row.set(self.refused_in_row.get() + 1);
                 return;
             }
         };
         self.refusal.take();
+        self.refused_in_row.set(0);
         self.serving.set(true);
         let incarnation = self.world.incarnation(self.node);
         let clean = self.stopped_cleanly.replace(false);
@@ -177,7 +205,7 @@ impl Broker {
             }
             self.look(&stage, &node).await;
             looks += 1;
-            if looks.is_multiple_of(16) {
+            if looks.is_multiple_of(16) && self.atlas.law != Law::Lawless {
                 audit(&env, &self.world, &stage, &node);
             }
         }
@@ -196,6 +224,7 @@ impl Broker {
             self.advances.set(self.advances.get() + 1);
         }
         for view in &seen.partitions {
+            stage.learn(view.partition.topic, &view.topic);
             let name = TopicPartitionName::new(&*view.topic, view.partition.partition);
             let by_id = name.topic == turnover::TOPIC || stage.ids.borrow().is_some();
             let partition = match by_id {
@@ -232,6 +261,20 @@ impl Broker {
         *self.seen.borrow_mut() = Some(seen);
     }
 
+    /// If something was done to the directory just now, notes what the offline verification says of it.
+    async fn look_before_serving(&self, env: &SimEnv) {
+        if !self.verifies_first.take() {
+            return;
+        }
+        let mut found = Vec::new();
+        let mut report = |finding: Finding| found.push(finding.file);
+        let result = taffrail_storage::offline::verify(env, Path::new(DATA), &mut report).await;
+        if let Err(OpenError::Damaged { file, .. }) = result {
+            found.push(file);
+        }
+        *self.found.borrow_mut() = found;
+    }
+
     async fn verify(&self, env: &SimEnv) {
         let verdict = match findings(env).await {
             _ if !self.stopped_cleanly.get() => Err(format!(
@@ -239,10 +282,14 @@ impl Broker {
                 self.stop_error.take().unwrap_or_default()
             )),
             Err(error) => Err(error),
-            Ok(findings) => match findings.into_iter().next() {
-                Some(complaint) => Err(complaint),
-                None => Ok(()),
-            },
+            Ok(findings) => {
+                // What the disk did is not the product's mistake.
+                let mut findings = findings.into_iter();
+                match findings.find(|finding| !self.atlas.is_hurt(&finding.file)) {
+                    Some(complaint) => Err(complaint.to_string()),
+                    None => Ok(()),
+                }
+            }
         };
         *self.verified.borrow_mut() = Some(verdict);
         self.order.set(Order::Serve);
@@ -256,7 +303,7 @@ impl Broker {
     /// What a healed broker that does not serve breaks, and why it does not.
     pub fn absence(&self) -> (&'static str, String) {
         match self.refusal.borrow().clone() {
-            Some(Refusal { invariant, why }) => (invariant, why),
+            Some(Refusal { invariant, why, .. }) => (invariant, why),
             None => ("LIVE-PRODUCE", "it is still starting".to_owned()),
         }
     }
@@ -264,6 +311,36 @@ impl Broker {
     /// At how many looks there was something committed that was not there at the look before.
     pub fn advances(&self) -> u64 {
         self.advances.get()
+    }
+
+    /// Why the last process did not start, if it did not.
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.refusal.borrow().clone()
+    }
+
+    /// How often in a row it did not start.
+    pub fn refused_in_row(&self) -> u32 {
+        self.refused_in_row.get()
+    }
+
+    /// Runs `before` while no process has the directory open, right before the next one that is to serve it.
+    pub fn before_serving(&self, before: impl FnOnce() + 'static) {
+        *self.before_serving.borrow_mut() = Some(Box::new(before));
+    }
+
+    /// What its disk may damage.
+    pub fn atlas(&self) -> &Rc<Atlas> {
+        &self.atlas
+    }
+
+    /// Files of which the offline verification complained after what was done before serving.
+    pub fn found_before_serving(&self) -> Vec<PathBuf> {
+        self.found.borrow().clone()
+    }
+
+    /// Where its data are.
+    pub fn data(&self) -> &'static Path {
+        Path::new(DATA)
     }
 
     /// Bytes of the memory budget that were reserved at the last look.
@@ -338,7 +415,9 @@ impl Broker {
         let found = Rc::new(RefCell::new(Err("it did not end".to_owned())));
         let slot = found.clone();
         self.world.start(self.node, move |env| async move {
-            *slot.borrow_mut() = findings(&env).await;
+            let findings = findings(&env).await;
+            let words = |findings: Vec<Finding>| findings.iter().map(Finding::to_string).collect();
+            *slot.borrow_mut() = findings.map(words);
         });
         self.world.exited(self.node).await;
         found.replace(Ok(Vec::new()))
@@ -372,11 +451,9 @@ impl Broker {
 }
 
 /// What an offline verification finds.
-async fn findings(env: &SimEnv) -> Result<Vec<String>, String> {
+async fn findings(env: &SimEnv) -> Result<Vec<Finding>, String> {
     let mut findings = Vec::new();
-    let mut report = |finding: taffrail_storage::offline::Finding| {
-        findings.push(finding.to_string());
-    };
+    let mut report = |finding| findings.push(finding);
     let verified = taffrail_storage::offline::verify(env, Path::new(DATA), &mut report).await;
     verified.map_err(|error| error.to_string())?;
     Ok(findings)

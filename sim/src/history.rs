@@ -221,12 +221,24 @@ pub enum Event {
     NodeDown {
         node: u32,
     },
-    /// A broken disk may have damaged data: errors may be answered where records were, but nothing false.
+    /// A broken disk may have damaged these records: errors may be answered where they were, but nothing false.
     DamageAllowed {
+        node: u32,
+        partition: TopicPartition,
+        from: Offset,
+        to: Offset,
+    },
+    /// What was damaged on the node is as it was before.
+    DamageMended {
+        node: u32,
+    },
+    /// A broken disk may have damaged anything: all that is left to promise is that nothing false is answered.
+    LossAllowed {
         node: u32,
     },
 
-    /// The whole committed log of a partition, as read back at the end or after a restart.
+    /// The whole committed log of a partition, as read back at the end or after a restart, but for what was refused in
+    /// this round before.
     ReadBack {
         round: u32,
         partition: TopicPartition,
@@ -234,10 +246,12 @@ pub enum Event {
         end: Offset,
         records: Vec<(Offset, Written)>,
     },
-    /// The same partition could not be read back whole, and an error said so.
+    /// These records of the partition could not be read back, and an error said so.
     ReadBackRefused {
         round: u32,
         partition: TopicPartition,
+        from: Offset,
+        to: Offset,
     },
 
     /// A process asked its disk for a change of an open file; which records it is about to write, as far as they can be told.

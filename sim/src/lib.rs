@@ -39,6 +39,7 @@
 //! println!("{}", outcome.name);
 //! ```
 
+mod atlas;
 pub mod chaos;
 pub mod checker;
 mod clock;

@@ -24,7 +24,7 @@ pub const PROFILES: &[Profile] = &[
     },
     Profile {
         name: "storage",
-        about: "one broker, several clients, every fault that leaves one good copy of what was synced",
+        about: "one broker, several clients, every fault of disk, network, clock and process; damage of synced data by an atlas",
         run: broker::storage,
     },
     Profile {

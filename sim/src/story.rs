@@ -100,8 +100,6 @@ impl Story {
             ..Limits::default()
         };
         simulation.run(move |world| async move {
-            // What a story damages is its own business.
-            world.faults().set_atlas(|_| true);
             let play = Play::new(world.clone());
             for line in &self.lines {
                 write(&told, &[&line.text], "");

@@ -18,15 +18,16 @@ pub mod turnover;
 pub mod value;
 pub mod zombie;
 
+use crate::atlas::Atlas;
 use crate::checker::Court;
 use crate::decision::Stream;
-use crate::history::{Event, Membership, OperationId};
+use crate::history::{ClientId, Event, Membership, OperationId};
 use crate::world::World;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use taffrail_client::TopicPartitionName;
-use taffrail_record::{TopicId, TopicPartition};
+use taffrail_record::{Offset, TopicId, TopicPartition};
 
 /// What clients do at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,13 +69,19 @@ pub struct Stage {
     pub unsettled: Cell<u64>,
     /// Every membership of the members' group that any of them ever had.
     pub memberships: RefCell<Vec<Membership>>,
+    /// Clients that commit offsets for a group of their own.
+    pub committers: RefCell<Vec<ClientId>>,
+    /// What the broker's disk may damage.
+    pub atlas: Rc<Atlas>,
+    /// Names of topics by their true ids, as far as the broker was seen with them.
+    names: RefCell<BTreeMap<TopicId, String>>,
     court: RefCell<Court>,
     operations: Cell<OperationId>,
     records: Cell<u64>,
 }
 
 impl Stage {
-    pub fn new(world: &World, broker: String, topics: Vec<Topic>) -> Rc<Stage> {
+    pub fn new(world: &World, broker: String, topics: Vec<Topic>, atlas: Rc<Atlas>) -> Rc<Stage> {
         Rc::new(Stage {
             world: world.clone(),
             broker,
@@ -86,6 +93,9 @@ impl Stage {
             busy: Cell::new(0),
             unsettled: Cell::new(0),
             memberships: RefCell::default(),
+            committers: RefCell::default(),
+            atlas,
+            names: RefCell::default(),
             court: RefCell::default(),
             operations: Cell::new(0),
             records: Cell::new(0),
@@ -104,6 +114,13 @@ impl Stage {
         let verdict = self.court.borrow_mut().on_event(&event);
         if let Err(violation) = verdict {
             self.world.fail(violation.invariant, violation.witness);
+        }
+    }
+
+    /// What a client itself cannot explain ends the run, unless nothing of the kind is owed any more.
+    pub fn object(&self, invariant: &'static str, witness: String) {
+        if self.court.borrow().upholds(invariant) {
+            self.world.fail(invariant, witness);
         }
     }
 
@@ -136,6 +153,7 @@ impl Stage {
 
     pub fn count(&self, what: &'static str) {
         self.world.count(what);
+        self.world.count(what);
     }
 
     /// A partition, as judges name it. Only the turnover gives a name to a second topic; elsewhere names
@@ -156,6 +174,31 @@ impl Stage {
             topic: TopicId(topic),
             partition: name.partition,
         }
+    }
+
+    /// The broker was seen with a topic of this id.
+    pub fn learn(&self, id: TopicId, name: &str) {
+        if !self.names.borrow().contains_key(&id) {
+            self.names.borrow_mut().insert(id, name.to_owned());
+            let of_workload = |topic: &Topic| topic.name == name;
+            if name == turnover::TOPIC || self.topics.iter().any(of_workload) {
+                self.atlas.learn(id);
+            }
+        }
+    }
+
+    /// Offsets of a partition that may be refused, as spans.
+    pub fn refusable(&self, partition: TopicPartition) -> Vec<(Offset, Offset)> {
+        let names = self.names.borrow();
+        let identity = |damaged: TopicPartition| match names.get(&damaged.topic) {
+            Some(name) if name != turnover::TOPIC => {
+                self.identity(&TopicPartitionName::new(name.as_str(), damaged.partition))
+            }
+            _ => damaged,
+        };
+        let damaged = self.atlas.refusable().into_iter();
+        let here = damaged.filter(|(damaged, _, _)| identity(*damaged) == partition);
+        here.map(|(_, from, to)| (from, to)).collect()
     }
 
     /// Every partition of the workload.

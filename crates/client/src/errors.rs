@@ -204,6 +204,12 @@ pub enum ConsumeError {
         offset: i64,
         what: String,
     },
+    /// The broker says that it cannot read what is there: its log is damaged. It gave nothing wrong.
+    Unreadable {
+        topic: String,
+        partition: i32,
+        offset: i64,
+    },
     /// The group refuses this member.
     Refused(ClientError),
     /// A commit that came too late: the group went on to another generation.
@@ -239,6 +245,14 @@ impl fmt::Display for ConsumeError {
             } => write!(
                 f,
                 "{topic}-{partition}: the batch at offset {offset}: {what}"
+            ),
+            ConsumeError::Unreadable {
+                topic,
+                partition,
+                offset,
+            } => write!(
+                f,
+                "{topic}-{partition}: the batch at offset {offset}: the broker cannot read it: its log is damaged there"
             ),
             ConsumeError::Refused(error) | ConsumeError::Client(error) => write!(f, "{error}"),
             ConsumeError::NotOwner => {

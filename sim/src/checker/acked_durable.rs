@@ -2,8 +2,8 @@
 //! retention or an explicit delete covers it.
 
 use super::{Case, Checker, Violation};
-use crate::history::{Event, Written};
-use std::collections::BTreeMap;
+use crate::history::Event;
+use std::collections::{BTreeMap, BTreeSet};
 use taffrail_record::{Offset, TopicPartition};
 
 /// Remembers every acknowledged record that must still be there.
@@ -12,33 +12,33 @@ pub struct AckedDurable {
     acked: BTreeMap<TopicPartition, BTreeMap<Offset, u64>>,
     /// Where each partition may start, at the most.
     start: BTreeMap<TopicPartition, Offset>,
-    damaged: bool,
 }
 
 impl AckedDurable {
-    fn on_read_back(
-        &self,
-        partition: TopicPartition,
-        start: Offset,
-        end: Offset,
-        records: &[(Offset, Written)],
-    ) -> Result<(), Violation> {
-        let Some(acked) = self.acked.get(&partition) else {
+    fn on_read_back(&self, case: &Case<'_>) -> Result<(), Violation> {
+        let Event::ReadBack {
+            round,
+            partition,
+            start,
+            end,
+            records,
+        } = case.event
+        else {
+            return Ok(());
+        };
+        let Some(acked) = self.acked.get(partition) else {
             return Ok(());
         };
         let lost = |witness: String| Err(Violation::new("ACKED-DURABLE", witness));
-        let allowed = self.start.get(&partition).copied().unwrap_or(0);
-        if start > allowed {
+        let allowed = self.start.get(partition).copied().unwrap_or(0);
+        if *start > allowed {
             return lost(format!(
                 "{partition:?} starts at {start}; nothing moved its start past {allowed}"
             ));
         }
-        let present: BTreeMap<Offset, u64> = records
-            .iter()
-            .map(|(offset, record)| (*offset, record.id))
-            .collect();
+        let present: BTreeSet<Offset> = records.iter().map(|(offset, _)| *offset).collect();
         for (offset, id) in acked.range(start..) {
-            if !present.contains_key(offset) {
+            if !present.contains(offset) && !case.was_refused(*round, *partition, *offset) {
                 return lost(format!(
                     "record {id}, acknowledged at {partition:?} offset {offset}, is gone; the log was read from {start} to {end}"
                 ));
@@ -63,20 +63,18 @@ impl Checker for AckedDurable {
                 let allowed = self.start.entry(*partition).or_default();
                 *allowed = (*allowed).max(*start);
             }
-            Event::DamageAllowed { .. } => self.damaged = true,
-            Event::ReadBack {
-                partition,
-                start,
-                end,
-                records,
-                ..
-            } if !case.is_deleted(*partition) => {
-                return self.on_read_back(*partition, *start, *end, records);
+            Event::ReadBack { partition, .. } if !case.is_deleted(*partition) => {
+                return self.on_read_back(case);
             }
-            Event::ReadBackRefused { partition, .. }
-                if !self.damaged && !case.is_deleted(*partition) =>
-            {
-                let witness = format!("{partition:?} cannot be read back, and no disk was damaged");
+            Event::ReadBackRefused {
+                partition,
+                from,
+                to,
+                ..
+            } if !case.may_refuse(*partition, *from, *to) && !case.is_deleted(*partition) => {
+                let witness = format!(
+                    "{partition:?} offsets {from} to {to} cannot be read back, and no disk has damaged them"
+                );
                 return Err(Violation::new("ACKED-DURABLE", witness));
             }
             _ => {}

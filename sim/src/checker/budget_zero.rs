@@ -11,6 +11,10 @@ impl Checker for BudgetZero {
         &["BUDGET-ZERO"]
     }
 
+    fn holds_without_law(&self) -> bool {
+        true
+    }
+
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
         match case.event {
             Event::IdleReservations { node, bytes } if *bytes > 0 => Err(Violation::new(

@@ -29,7 +29,13 @@ pub struct Docket {
     sends: BTreeMap<OperationId, Sent>,
     polls: BTreeMap<OperationId, Polled>,
     deleted: BTreeSet<TopicPartition>,
+    damaged: BTreeMap<TopicPartition, Vec<Span>>,
+    refused: BTreeMap<TopicPartition, (u32, Vec<Span>)>,
+    lawless: bool,
 }
+
+/// Offsets from the first to before the second.
+type Span = (Offset, Offset);
 
 /// An event with what its operation is about.
 pub struct Case<'a> {
@@ -42,6 +48,11 @@ pub struct Case<'a> {
 }
 
 impl Docket {
+    /// Whether a disk was allowed to lose anything.
+    pub fn is_lawless(&self) -> bool {
+        self.lawless
+    }
+
     /// Takes note of an event.
     ///
     /// # Panics
@@ -94,6 +105,30 @@ impl Docket {
             Event::DeleteStarted { partition } => {
                 self.deleted.insert(*partition);
             }
+            Event::DamageAllowed {
+                partition,
+                from,
+                to,
+                ..
+            } => self
+                .damaged
+                .entry(*partition)
+                .or_default()
+                .push((*from, *to)),
+            Event::DamageMended { .. } => self.damaged.clear(),
+            Event::LossAllowed { .. } => self.lawless = true,
+            Event::ReadBackRefused {
+                round,
+                partition,
+                from,
+                to,
+            } => {
+                let (current, spans) = self.refused.entry(*partition).or_default();
+                if *current != *round {
+                    (*current, *spans) = (*round, Vec::new());
+                }
+                spans.push((*from, *to));
+            }
             _ => {}
         }
         Case {
@@ -123,6 +158,31 @@ impl<'a> Case<'a> {
             } => Some((*partition, records)),
             _ => None,
         }
+    }
+
+    /// Whether a broken disk may have damaged everything between these offsets.
+    pub fn may_refuse(&self, partition: TopicPartition, from: Offset, to: Offset) -> bool {
+        let mut at = from;
+        let spans = self.docket.damaged.get(&partition);
+        let mut spans: Vec<Span> = spans.into_iter().flatten().copied().collect();
+        spans.sort_unstable();
+        for (begin, end) in spans {
+            if begin <= at {
+                at = at.max(end);
+            }
+        }
+        at >= to
+    }
+
+    /// Whether this record was refused in this round of reading back.
+    pub fn was_refused(&self, round: u32, partition: TopicPartition, offset: Offset) -> bool {
+        self.docket
+            .refused
+            .get(&partition)
+            .is_some_and(|(current, spans)| {
+                let inside = |(from, to): &Span| *from <= offset && offset < *to;
+                *current == round && spans.iter().any(inside)
+            })
     }
 
     /// Whether the partition's deletion was asked for: it may be gone.

@@ -9,19 +9,19 @@ use taffrail_record::{Offset, TopicPartition};
 #[derive(Default)]
 pub struct LogMatch {
     before: BTreeMap<TopicPartition, (u32, BTreeMap<Offset, Written>)>,
-    damaged: bool,
 }
 
 impl LogMatch {
     fn on_read_back(
         &mut self,
+        case: &Case<'_>,
         round: u32,
         partition: TopicPartition,
         start: Offset,
         records: &[(Offset, Written)],
     ) -> Result<(), Violation> {
         let differs = |witness: String| Err(Violation::new("LOG-MATCH", witness));
-        let now: BTreeMap<Offset, Written> = records.iter().copied().collect();
+        let mut now: BTreeMap<Offset, Written> = records.iter().copied().collect();
         if now.len() != records.len() {
             return differs(format!(
                 "{partition:?} returned an offset twice in round {round}"
@@ -29,7 +29,10 @@ impl LogMatch {
         }
         if let Some((earlier, before)) = self.before.get(&partition) {
             for (offset, record) in before.range(start..) {
-                if now.get(offset) != Some(record) {
+                if case.was_refused(round, partition, *offset) {
+                    // It is due again once it can be read.
+                    now.insert(*offset, *record);
+                } else if now.get(offset) != Some(record) {
                     return differs(format!(
                         "{partition:?} offset {offset} held record {} in round {earlier} and {:?} in round {round}",
                         record.id,
@@ -56,8 +59,13 @@ impl Checker for LogMatch {
                 start,
                 records,
                 ..
-            } => return self.on_read_back(*round, *partition, *start, records),
-            Event::ReadBackRefused { round, partition } if !self.damaged => {
+            } => return self.on_read_back(case, *round, *partition, *start, records),
+            Event::ReadBackRefused {
+                round,
+                partition,
+                from,
+                to,
+            } if !case.may_refuse(*partition, *from, *to) => {
                 if let Some((earlier, _)) = self.before.get(partition) {
                     let witness = format!(
                         "{partition:?} was read in round {earlier} and cannot be read in round {round}"
@@ -65,7 +73,6 @@ impl Checker for LogMatch {
                     return Err(Violation::new("LOG-MATCH", witness));
                 }
             }
-            Event::DamageAllowed { .. } => self.damaged = true,
             _ => {}
         }
         Ok(())

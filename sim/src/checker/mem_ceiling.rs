@@ -11,6 +11,10 @@ impl Checker for MemCeiling {
         &["MEM-CEILING"]
     }
 
+    fn holds_without_law(&self) -> bool {
+        true
+    }
+
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
         match case.event {
             Event::Memory { node, used, budget } if used > budget => Err(Violation::new(

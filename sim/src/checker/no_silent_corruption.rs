@@ -36,6 +36,10 @@ impl Checker for NoSilentCorruption {
         &["NO-SILENT-CORRUPTION"]
     }
 
+    fn holds_without_law(&self) -> bool {
+        true
+    }
+
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
         if let Event::SendStarted { record, .. } = case.event {
             let before = self.produced.insert(record.id, record.digest);

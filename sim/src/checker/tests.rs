@@ -295,9 +295,45 @@ fn a_partition_that_cannot_be_read_needs_a_damaged_disk() {
     let refused = Event::ReadBackRefused {
         round: 0,
         partition: partition(0),
+        from: 0,
+        to: 2,
+    };
+    let damaged = |from, to| Event::DamageAllowed {
+        node: 1,
+        partition: partition(0),
+        from,
+        to,
     };
     assert_eq!(verdict([refused.clone()]), Some("ACKED-DURABLE"));
-    assert_eq!(verdict([Event::DamageAllowed { node: 1 }, refused]), None);
+    let elsewhere = [damaged(1, 9), damaged(0, 1), refused.clone()];
+    assert_eq!(verdict(elsewhere), None);
+    assert_eq!(
+        verdict([damaged(0, 1), refused.clone()]),
+        Some("ACKED-DURABLE")
+    );
+    // What was not refused must be there all the same.
+    let mut events = written_twice();
+    events.extend([send(3, 12), acked(3, 2), damaged(0, 2), refused]);
+    let mut lost = events.clone();
+    events.push(read_back(0, 0, 3, &[(2, record(12))]));
+    assert_eq!(verdict(events.clone()), None);
+    events.push(read_back(1, 0, 3, &[(2, record(12))]));
+    assert!(verdict(events).is_some());
+    lost.push(read_back(0, 0, 3, &[]));
+    assert_eq!(verdict(lost), Some("ACKED-DURABLE"));
+}
+
+#[test]
+fn a_disk_without_law_may_lose_and_may_not_lie() {
+    let lawless = Event::LossAllowed { node: 1 };
+    let mut events = written_twice();
+    events.push(lawless.clone());
+    events.push(read_back(0, 0, 0, &[]));
+    events.extend([exposed(0, 2, 2), exposed(0, 0, 0)]);
+    assert_eq!(verdict(events.clone()), None);
+    let foreign = Written { id: 10, digest: 99 };
+    events.push(read_back(1, 0, 1, &[(0, foreign)]));
+    assert_eq!(verdict(events), Some("NO-SILENT-CORRUPTION"));
 }
 
 #[test]
@@ -484,6 +520,8 @@ fn a_log_that_cannot_be_read_after_a_restart_does_not_match_itself() {
     events.push(Event::ReadBackRefused {
         round: 1,
         partition: partition(0),
+        from: 1,
+        to: Offset::MAX,
     });
     assert_eq!(verdict(events), Some("LOG-MATCH"));
 }

@@ -290,8 +290,8 @@ impl Image {
         differs
     }
 
-    /// Puts bytes back that stood here before something damaged them. `false` if the file does not reach so far.
-    pub fn restore(&mut self, start: usize, bytes: &[u8]) -> bool {
+    /// Puts bytes on the platter and into the cache. `false` if the file does not reach so far.
+    pub fn put_at(&mut self, start: usize, bytes: &[u8]) -> bool {
         let end = start + bytes.len();
         if end > self.platter.len() || end > self.cache.len() {
             return false;

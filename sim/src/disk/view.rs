@@ -96,20 +96,28 @@ impl DiskView {
         })
     }
 
-    /// Puts bytes where they were before something was damaged, on the platter and in the cache, and makes their sectors
-    /// readable. Whether they belong there is the caller's to know.
-    pub fn restore(&self, path: &str, offset: u64, bytes: &[u8]) -> bool {
+    /// Puts bytes on the platter and into the cache, and makes their sectors readable, whatever the atlas says. `false` if
+    /// there is no such place.
+    pub fn put(&self, path: &str, offset: u64, bytes: &[u8]) -> bool {
         let (start, end) = (offset as usize, offset as usize + bytes.len());
-        let restored = self.with_file(path, |files, id| {
+        let put = self.with_file(path, |files, id| {
             let first = start / super::image::SECTOR;
             let last = end.saturating_sub(1) / super::image::SECTOR;
             files
                 .inode(id)
                 .bad
                 .retain(|bad| *bad < first || *bad > last);
-            files.image(id).restore(start, bytes)
+            files.image(id).put_at(start, bytes)
         });
-        restored == Some(true)
+        put == Some(true)
+    }
+
+    /// Makes a sector unreadable, whatever the atlas says.
+    pub fn break_sector(&self, path: &str, offset: u64) {
+        self.with_file(path, |files, id| {
+            let sector = offset as usize / super::image::SECTOR;
+            files.inode(id).bad.insert(sector);
+        });
     }
 
     /// Tells `watcher` of every operation on the disk's files from now on.

@@ -3,13 +3,16 @@
 //! A run warms up, suffers, heals and gives an account of itself. Safety is judged at every event. After the healing the
 //! cluster owes progress within a bounded time; then every partition is read back, the broker is killed and the same is read
 //! again; then the power is cut, and read again; then it is stopped cleanly, its directory is verified offline, and
-//! everything is read a last time.
+//! everything is read once more. Every third run then wounds the stopped directory in one place.
 
 mod account;
+mod trial;
 
+use crate::atlas::Law;
 use crate::chaos::Chaos;
 use crate::cluster::Broker;
 use crate::fault::FaultKind;
+use crate::history::Event;
 use crate::node::NodeOptions;
 use crate::run::{Limits, Outcome, Simulation};
 use crate::witness;
@@ -42,6 +45,8 @@ struct Size {
     scanners: u64,
     turnovers: u64,
     revenants: u64,
+    /// The disk may damage what was synced.
+    wounds: bool,
 }
 
 /// A few faults that every build can afford.
@@ -59,8 +64,12 @@ const SMOKE_MENU: &[(FaultKind, u32)] = &[
     (FaultKind::NodeStarve, 300_000),
 ];
 
-/// Everything that leaves one good copy of what was synced.
+/// Everything. What damages synced data does so where the run's law allows it.
 const STORAGE_MENU: &[(FaultKind, u32)] = &[
+    (FaultKind::DiskBitRot, 30_000),
+    (FaultKind::DiskLatentSector, 10_000),
+    (FaultKind::DiskLostWrite, 50_000),
+    (FaultKind::DiskMisdirectedWrite, 30_000),
     (FaultKind::DiskSyncFailed, 300),
     (FaultKind::DiskReadError, 3_000),
     (FaultKind::DiskWriteError, 300),
@@ -109,6 +118,7 @@ pub(super) fn smoke(simulation: Simulation) -> Outcome<()> {
         scanners: 0,
         turnovers: 0,
         revenants: 0,
+        wounds: false,
     };
     run(simulation.with_menu(SMOKE_MENU), size)
 }
@@ -128,6 +138,7 @@ pub(super) fn storage(simulation: Simulation) -> Outcome<()> {
         scanners: 1,
         turnovers: 1,
         revenants: 1,
+        wounds: true,
     };
     run(simulation.with_menu(STORAGE_MENU), size)
 }
@@ -146,25 +157,54 @@ async fn live(world: World, size: Size) {
     let partitions = decisions.between(decisions.stream("profile/partitions"), 1, 4) as i32;
     let length = decisions.stream("profile/length");
     let advances = decisions.between(length, size.advances.0, size.advances.1);
-    let broker = Broker::new(&world, NodeOptions::named("broker"), partitions);
-    let stage = Stage::new(&world, broker.address(), draw_topics(&world, partitions));
+    let options = NodeOptions::named("broker");
+    let broker = Broker::new(&world, options, partitions, draw_law(&world, size));
+    let atlas = broker.atlas().clone();
+    let topics = draw_topics(&world, partitions);
+    let stage = Stage::new(&world, broker.address(), topics, atlas.clone());
     witness::watch(&world, broker.node, &stage);
     let (starter, told) = (broker.clone(), stage.clone());
     let chaos = Chaos::begin(&world, &[broker.node], move |_, _| starter.start(&told));
     start_clients(&world, &stage, size);
 
+    world.spawn_harness(atlas.clone().rot());
+    if atlas.law == Law::Lawless {
+        let node = broker.node.number();
+        stage.tell(Event::LossAllowed { node });
+    }
     let healed = Rc::new(Cell::new(false));
     let over = healed.clone();
     world.spawn_harness(broker.clone().restart_at_times(move || over.get()));
     chaos
-        .rage_while(|| broker.advances() < advances && world.elapsed() < size.chaos_max)
+        .rage_while(|| {
+            let gives_up =
+                atlas.law == Law::Lawless && broker.refused_in_row() >= account::REFUSALS;
+            broker.advances() < advances && world.elapsed() < size.chaos_max && !gives_up
+        })
         .await;
     healed.set(true);
     chaos.heal();
-    if account::progress(&world, &broker, &stage).await {
-        account::account(&world, &broker, &stage).await;
+    atlas.close();
+    if atlas.law == Law::Lawless {
+        account::account_without_law(&world, &broker, &stage).await;
+    } else if account::progress(&world, &broker, &stage).await {
+        let wounds = size.wounds && decisions.below(decisions.stream("profile/wounds"), 3) == 0;
+        account::account(&world, &broker, &stage, wounds).await;
     }
     stage.conclude();
+}
+
+/// Half of the disks keep their word; of the others most do damage where something survives it.
+fn draw_law(world: &World, size: Size) -> Law {
+    if !size.wounds {
+        return Law::Sound;
+    }
+    let decisions = world.decisions();
+    match decisions.below(decisions.stream("profile/law"), 10) {
+        0..=4 => Law::Sound,
+        5..=8 => Law::Survivable,
+        _ => Law::Lawless,
+    }
 }
 
 /// Topics are made on first use, so all have the broker's default number of partitions.

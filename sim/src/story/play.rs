@@ -75,7 +75,12 @@ impl Play {
 
     /// The broker joins the story.
     pub fn enter(&self, name: String, broker: Rc<Broker>) {
-        let stage = Stage::new(&self.world, broker.address(), Vec::new());
+        let stage = Stage::new(
+            &self.world,
+            broker.address(),
+            Vec::new(),
+            broker.atlas().clone(),
+        );
         *stage.ids.borrow_mut() = Some(BTreeMap::new());
         *self.stage.borrow_mut() = Some(stage);
         *self.broker.borrow_mut() = Some((name, broker));

@@ -22,20 +22,8 @@ const FETCH_VERSION: i16 = 5;
 /// Runs until the stage is quiet.
 pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
     let _presence = Presence::new(&stage);
-    let options = ClientOptions {
-        client_id: format!("commits-{id}"),
-        operation_timeout: Duration::from_secs(5),
-        ..ClientOptions::default()
-    };
-    let client = Client::new(&env, std::slice::from_ref(&stage.broker), options);
-    let group = group_name(id);
-    let consumer = Consumer::new(
-        &client,
-        ConsumerOptions {
-            group: Some(group),
-            ..ConsumerOptions::default()
-        },
-    );
+    stage.committers.borrow_mut().push(id);
+    let consumer = consumer(&env, &stage, id, Duration::from_secs(5));
     env.spawn(ask_early(env.clone(), stage.clone(), id));
     let decisions = stage.world.decisions();
     let choice = decisions.stream(&format!("commits-{id}"));
@@ -54,6 +42,37 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
     for partition in stage.partitions() {
         ask(&stage, &consumer, id, &partition).await;
     }
+}
+
+fn consumer(env: &SimEnv, stage: &Stage, id: ClientId, patience: Duration) -> Consumer<SimEnv> {
+    let options = ClientOptions {
+        client_id: format!("commits-{id}"),
+        operation_timeout: patience,
+        ..ClientOptions::default()
+    };
+    let client = Client::new(env, std::slice::from_ref(&stage.broker), options);
+    Consumer::new(
+        &client,
+        ConsumerOptions {
+            group: Some(group_name(id)),
+            ..ConsumerOptions::default()
+        },
+    )
+}
+
+/// Asks for every offset that was ever committed. Answers what got no answer within `patience`.
+pub async fn ask_all(env: SimEnv, stage: Rc<Stage>, patience: Duration) -> Vec<TopicPartitionName> {
+    let committers = stage.committers.borrow().clone();
+    let mut unanswered = Vec::new();
+    for id in committers {
+        let consumer = consumer(&env, &stage, id, patience);
+        for partition in stage.partitions() {
+            if !ask(&stage, &consumer, id, &partition).await {
+                unanswered.push(partition);
+            }
+        }
+    }
+    unanswered
 }
 
 async fn commit(
@@ -88,7 +107,7 @@ async fn ask(
     consumer: &Consumer<SimEnv>,
     id: ClientId,
     partition: &TopicPartitionName,
-) {
+) -> bool {
     let operation = stage.next_operation();
     let identity = stage.identity(partition);
     stage.tell(Event::CommittedStarted {
@@ -96,13 +115,15 @@ async fn ask(
         group: id,
         partition: identity,
     });
-    if let Ok(found) = consumer.committed(std::slice::from_ref(partition)).await {
-        stage.count("commits-asked");
-        stage.tell(Event::CommittedAcked {
-            operation,
-            offset: found.get(partition).copied(),
-        });
-    }
+    let Ok(found) = consumer.committed(std::slice::from_ref(partition)).await else {
+        return false;
+    };
+    stage.count("commits-asked");
+    stage.tell(Event::CommittedAcked {
+        operation,
+        offset: found.get(partition).copied(),
+    });
+    true
 }
 
 fn group_name(id: ClientId) -> String {
@@ -116,7 +137,7 @@ async fn ask_early(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
     while stage.phase.get() == Phase::Work {
         match Peer::connect(&env, &stage.broker, &name, STAY).await {
             Some(mut peer) => {
-                ask_all(&stage, &mut peer, id).await;
+                ask_on(&stage, &mut peer, id).await;
                 // Nothing comes but the end.
                 peer.receive().await;
                 peer.leave();
@@ -126,7 +147,7 @@ async fn ask_early(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
     }
 }
 
-async fn ask_all(stage: &Stage, peer: &mut Peer, id: ClientId) -> Option<()> {
+async fn ask_on(stage: &Stage, peer: &mut Peer, id: ClientId) -> Option<()> {
     let group = group_name(id);
     let topics = stage.topics.iter().map(|topic| OffsetFetchRequestTopic {
         name: &topic.name,

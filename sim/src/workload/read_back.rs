@@ -13,8 +13,10 @@ use taffrail_client::{
     TopicPartitionName,
 };
 use taffrail_env::{Clock, Instant};
+use taffrail_record::Offset;
 
-/// Reads all partitions back within `patience`. What could not be read whole is told as refused, with the reason in the answer.
+/// Reads all partitions back within `patience`, but for damaged places that refuse. Answers the partitions that could
+/// not be read for another reason.
 pub async fn run(
     env: SimEnv,
     stage: Rc<Stage>,
@@ -36,13 +38,36 @@ pub async fn run(
         (partition, identity, false)
     });
     for (partition, identity, retained) in lasting.chain(resident) {
-        match read_settled(&client, &partition, until).await {
-            Ok((start, end, records)) => {
+        let refusable = stage.refusable(identity);
+        for (from, to) in &refusable {
+            stage.tell(Event::DamageAllowed {
+                node: stage.atlas.node.number(),
+                partition: identity,
+                from: *from,
+                to: *to,
+            });
+        }
+        match read_settled(&stage, &client, &partition, &refusable, until).await {
+            Ok(Whole {
+                start,
+                end,
+                records,
+                missing,
+            }) => {
                 stage.count("read-back");
                 if retained {
                     stage.tell(Event::StartMoved {
                         partition: identity,
                         start,
+                    });
+                }
+                for (from, to) in missing {
+                    stage.count("read-back-refused");
+                    stage.tell(Event::ReadBackRefused {
+                        round,
+                        partition: identity,
+                        from,
+                        to,
                     });
                 }
                 stage.tell(Event::ReadBack {
@@ -53,10 +78,12 @@ pub async fn run(
                     records,
                 });
             }
-            Err(why) => {
+            Err(Stuck { at, why }) => {
                 stage.tell(Event::ReadBackRefused {
                     round,
                     partition: identity,
+                    from: at,
+                    to: Offset::MAX,
                 });
                 refused.push((partition, why));
             }
@@ -65,17 +92,32 @@ pub async fn run(
     refused
 }
 
-type Whole = (i64, i64, Vec<(i64, Written)>);
+/// A partition from its start to its end.
+struct Whole {
+    start: Offset,
+    end: Offset,
+    records: Vec<(Offset, Written)>,
+    /// Spans that were refused.
+    missing: Vec<(Offset, Offset)>,
+}
+
+/// Why reading did not come to the end, and where.
+struct Stuck {
+    at: Offset,
+    why: String,
+}
 
 /// Reads the partition whole. If its start moves meanwhile, what was read is no whole, and it is read again.
 async fn read_settled(
+    stage: &Stage,
     client: &Client<SimEnv>,
     partition: &TopicPartitionName,
+    refusable: &[(Offset, Offset)],
     until: Instant,
-) -> Result<Whole, String> {
+) -> Result<Whole, Stuck> {
     let mut start = place(client, partition, OffsetSpec::Earliest, until).await?;
     loop {
-        let read = read(client, partition, start, until).await;
+        let read = read(stage, client, partition, refusable, (start, until)).await;
         let now = place(client, partition, OffsetSpec::Earliest, until).await?;
         if read.is_ok() || now == start {
             return read;
@@ -85,11 +127,14 @@ async fn read_settled(
 }
 
 async fn read(
+    stage: &Stage,
     client: &Client<SimEnv>,
     partition: &TopicPartitionName,
-    start: i64,
-    until: Instant,
-) -> Result<Whole, String> {
+    refusable: &[(Offset, Offset)],
+    (start, until): (Offset, Instant),
+) -> Result<Whole, Stuck> {
+    /// Polls without a record before a damaged place counts as refused.
+    const TRIES: u32 = 3;
     let end = place(client, partition, OffsetSpec::Latest, until).await?;
     let options = ConsumerOptions {
         offset_reset: OffsetReset::Error,
@@ -97,28 +142,57 @@ async fn read(
     };
     let consumer = Consumer::new(client, options);
     consumer.assign(&[(partition.clone(), StartAt::Offset(start))]);
-    let mut records = Vec::new();
+    let mut whole = Whole {
+        start,
+        end,
+        records: Vec::new(),
+        missing: Vec::new(),
+    };
     let mut last_error = String::new();
-    while consumer.position(partition).unwrap_or(start) < end {
+    let (mut at, mut fruitless, mut step) = (start, 0, 1);
+    while at < end {
         if client.env().now() >= until {
-            let position = consumer.position(partition).unwrap_or(start);
-            return Err(format!(
-                "stuck at {position} of {start}..{end}: {last_error}"
-            ));
+            let why = format!("stuck at {at} of {start}..{end}: {last_error}");
+            return Err(Stuck { at, why });
         }
-        match consumer.poll(Duration::from_secs(1)).await {
-            Ok(read) => records.extend(
-                read.iter()
-                    .map(|record| (record.offset, value::as_read(record))),
-            ),
-            Err(error @ (ConsumeError::OutOfRange { .. } | ConsumeError::Corrupt { .. })) => {
-                return Err(error.to_string());
+        let patience = Duration::from_millis(if refusable.is_empty() { 1000 } else { 200 });
+        match consumer.poll(patience).await {
+            Ok(read) if !read.is_empty() => {
+                let read = read
+                    .iter()
+                    .map(|record| (record.offset, value::as_read(record)));
+                whole.records.extend(read);
+                at = whole.records.last().map_or(at, |(offset, _)| offset + 1);
+                (fruitless, step) = (0, 1);
+                continue;
+            }
+            Ok(_) => {}
+            // The client looked and saw; a broker that looks itself says that it cannot read.
+            Err(error @ ConsumeError::Corrupt { .. }) => {
+                let witness = format!("a client was given a batch that does not verify: {error}");
+                stage.world.fail("NO-SILENT-CORRUPTION", witness.clone());
+                return Err(Stuck { at, why: witness });
+            }
+            Err(error @ ConsumeError::OutOfRange { .. }) => {
+                let why = error.to_string();
+                return Err(Stuck { at, why });
             }
             Err(error) => last_error = error.to_string(),
         }
+        fruitless += 1;
+        let damaged = refusable.iter().find(|(from, to)| *from <= at && at < *to);
+        if let Some((_, to)) = damaged
+            && fruitless >= TRIES
+        {
+            // Over the damage in growing steps, so that little that is sound is left out.
+            let next = (at + step).min(*to).min(end);
+            whole.missing.push((at, next));
+            consumer.seek(partition, StartAt::Offset(next));
+            (at, fruitless, step) = (next, 0, 2 * step);
+        }
     }
-    records.retain(|(offset, _)| *offset < end);
-    Ok((start, end, records))
+    whole.records.retain(|(offset, _)| *offset < end);
+    Ok(whole)
 }
 
 async fn place(
@@ -126,14 +200,15 @@ async fn place(
     partition: &TopicPartitionName,
     spec: OffsetSpec,
     until: Instant,
-) -> Result<i64, String> {
+) -> Result<Offset, Stuck> {
+    let nowhere = |why: String| Stuck { at: 0, why };
     let wanted = BTreeMap::from([(partition.clone(), spec)]);
     let found = client
         .list_offsets(&wanted, until)
         .await
-        .map_err(|error: ClientError| error.to_string())?;
+        .map_err(|error: ClientError| nowhere(error.to_string()))?;
     found
         .get(partition)
         .and_then(|found| found.offset)
-        .ok_or_else(|| "no offset answered".to_owned())
+        .ok_or_else(|| nowhere("no offset answered".to_owned()))
 }

@@ -288,11 +288,10 @@ impl<E: Env> Shared<E> {
             // Damage at rest does not go away by asking again: it is told. Whoever polls on will ask again all the same.
             ErrorCode::CorruptMessage => {
                 self.try_later(fetch, false);
-                Err(ConsumeError::Corrupt {
+                Err(ConsumeError::Unreadable {
                     topic: fetch.partition.topic.clone(),
                     partition: fetch.partition.partition,
                     offset: fetch.offset,
-                    what: "the broker cannot read it: its log is damaged there".to_owned(),
                 })
             }
             code if code.is_retriable() || asks_for_metadata(code) => {

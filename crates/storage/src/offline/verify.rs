@@ -77,9 +77,10 @@ impl Check<'_> {
         };
         let len = self.segment.side.digest_len as usize;
         if len > 0 {
-            match read_digest(env, self.path, &key, len).await? {
-                Some(digest) => self.digest = digest,
-                None => self.wrong(FileKind::Digest, 0, "the digest does not verify"),
+            match read_digest(env, self.path, &key, len).await {
+                Ok(Some(digest)) => self.digest = digest,
+                Ok(None) => self.wrong(FileKind::Digest, 0, "the digest does not verify"),
+                Err(error) => self.wrong(FileKind::Digest, 0, error.to_string()),
             }
         }
         if self.batches(env).await? {
@@ -114,7 +115,13 @@ impl Check<'_> {
         while u64::from(at.position) < self.segment.length {
             let position = u64::from(at.position);
             let len = window.min((self.segment.length - position) as usize);
-            let bytes = read_full(&file, position, len).await?;
+            let bytes = match read_full(&file, position, len).await {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    self.wrong(FileKind::Segment, position, error.to_string());
+                    return Ok(false);
+                }
+            };
             let mut rest = &bytes[..];
             while let Ok((_, batch)) = split_batch(rest) {
                 self.batch(&mut at, batch);
@@ -248,7 +255,13 @@ impl Check<'_> {
             return Ok(bytes::Bytes::new());
         }
         let path = layout::log_file(self.path, self.segment.base_offset, kind);
-        let file = read_file(env, &path).await?.unwrap_or_default();
+        let file = match read_file(env, &path).await {
+            Ok(file) => file.unwrap_or_default(),
+            Err(error) => {
+                self.wrong(kind, 0, error.to_string());
+                return Ok(bytes::Bytes::new());
+            }
+        };
         if file.len() < len {
             let what = format!("{len} bytes were synced, {} are there", file.len());
             self.wrong(kind, file.len() as u64, what);

@@ -705,3 +705,21 @@ fn an_unreadable_digest_is_made_again() {
     });
     assert_eq!(read, (60, 0));
 }
+
+#[test]
+fn what_cannot_be_read_is_found_and_the_rest_is_looked_at() {
+    let sound = filled(60);
+    for suffix in ["00000000000000000000.log", ".digest", ".index"] {
+        let path = file_of(&sound, 0, suffix);
+        let mut disk = sound.clone();
+        disk.unreadable.insert((path.clone(), 0));
+        let other = file_of(&sound, 1, "00000000000000000000.log");
+        disk.corrupt(&other, 10_000);
+        let found = findings(disk);
+        assert!(found.iter().any(|finding| finding.file == path), "{suffix}");
+        assert!(
+            found.iter().any(|finding| finding.file == other),
+            "{suffix}"
+        );
+    }
+}

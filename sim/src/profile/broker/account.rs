@@ -1,6 +1,6 @@
 //! What a healed broker owes: progress, and an account of everything that it was given.
 
-use super::PATIENCE;
+use super::{PATIENCE, trial};
 use crate::cluster::Broker;
 use crate::env::SimEnv;
 use crate::history::Event;
@@ -11,6 +11,9 @@ use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
+
+/// A broker that refused to start so often will not start.
+pub(super) const REFUSALS: u32 = 5;
 
 /// What a healed cluster owes: it serves, every partition takes records, and whoever waits gets an answer.
 pub(super) async fn progress(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage>) -> bool {
@@ -60,16 +63,14 @@ pub(super) async fn progress(world: &World, broker: &Rc<Broker>, stage: &Rc<Stag
     true
 }
 
-/// Everything read back: at once, after a kill, after a power cut, and after a clean stop.
-pub(super) async fn account(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage>) {
+/// Everything read back: at once, after a kill, after a power cut, and after a clean stop. Then, in some runs, the
+/// directory is wounded, and read back with and without the wound.
+pub(super) async fn account(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage>, wounds: bool) {
     const ROUNDS: u32 = 4;
     let reader = world.add_node(NodeOptions::named("accountant"));
     for round in 0..ROUNDS {
-        let errand = move |env, stage| read_back::run(env, stage, round, PATIENCE);
-        let refused = on_node(world, reader, stage, errand).await;
-        if let Some((partition, why)) = refused.first() {
-            let witness = format!("{partition} cannot be read back in round {round}: {why}");
-            return world.fail("LIVE-CONSUME", witness);
+        if !read_everything(world, reader, stage, round).await {
+            return;
         }
         idle(world, broker, stage).await;
         match round {
@@ -80,6 +81,7 @@ pub(super) async fn account(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage
                     return world.fail("CHECKPOINT-ATOMIC", why);
                 }
             }
+            _ if wounds => return trial::run(world, broker, stage, reader, round + 1).await,
             _ => return,
         }
         if !broker.until_serving(PATIENCE).await {
@@ -87,6 +89,46 @@ pub(super) async fn account(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage
             let witness = format!("the broker does not come back after round {round}: {why}");
             return world.fail(invariant, witness);
         }
+    }
+}
+
+/// Whether all of it could be read.
+pub(super) async fn read_everything(
+    world: &World,
+    reader: NodeId,
+    stage: &Rc<Stage>,
+    round: u32,
+) -> bool {
+    let errand = move |env, stage| read_back::run(env, stage, round, PATIENCE);
+    let refused = on_node(world, reader, stage, errand).await;
+    if let Some((partition, why)) = refused.first() {
+        let witness = format!("{partition} cannot be read back in round {round}: {why}");
+        world.fail("LIVE-CONSUME", witness);
+    }
+    refused.is_empty()
+}
+
+/// Nothing is owed by a broker whose disk knew no law, but that it serves nothing false, or says why it does not serve.
+pub(super) async fn account_without_law(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage>) {
+    const ROUNDS: u32 = 2;
+    let reader = world.add_node(NodeOptions::named("accountant"));
+    stage.phase.set(Phase::Quiet);
+    for round in 0..ROUNDS {
+        let until = world.elapsed() + PATIENCE;
+        while !broker.is_serving() {
+            if broker.refused_in_row() >= REFUSALS {
+                // It says why: a refusal has a text.
+                return stage.count("halted");
+            }
+            if world.elapsed() >= until {
+                let witness = "neither serves nor says why it does not".to_owned();
+                return world.fail("LIVE-PRODUCE", witness);
+            }
+            world.sleep(Duration::from_millis(5)).await;
+        }
+        let errand = move |env, stage| read_back::run(env, stage, round, Duration::from_secs(20));
+        on_node(world, reader, stage, errand).await;
+        broker.kill();
     }
 }
 
@@ -102,7 +144,7 @@ async fn idle(world: &World, broker: &Broker, stage: &Stage) {
 }
 
 /// Runs a client's errand on a node of its own, and answers what it brought.
-async fn on_node<T, F>(
+pub(super) async fn on_node<T, F>(
     world: &World,
     node: NodeId,
     stage: &Rc<Stage>,

@@ -2,6 +2,7 @@
 
 use super::Command;
 use super::start::serve;
+use crate::atlas::Law;
 use crate::cluster::{self, Broker};
 use crate::node::NodeOptions;
 use crate::story::act::{Act, Answer};
@@ -47,7 +48,9 @@ impl Act for Start {
             if let Some(bytes) = self.journal_bytes {
                 config.storage.journal_file_bytes = bytes;
             }
-            let broker = Broker::with_config(&play.world, node, config);
+            let broker = Broker::with_config(&play.world, node, config, Law::Sound);
+            // What a story damages is its own business.
+            play.world.faults().set_atlas(|_| true);
             play.enter(self.name.clone(), broker.clone());
             serve(play, &broker, None).await
         })
