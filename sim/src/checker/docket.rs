@@ -105,6 +105,19 @@ impl Docket {
             Event::DeleteStarted { partition } => {
                 self.deleted.insert(*partition);
             }
+            _ => self.note_damage(event),
+        }
+        Case {
+            event,
+            sent,
+            polled,
+            docket: self,
+        }
+    }
+
+    /// What a disk was allowed to do, and what was refused for it.
+    fn note_damage(&mut self, event: &Event) {
+        match event {
             Event::DamageAllowed {
                 partition,
                 from,
@@ -130,12 +143,6 @@ impl Docket {
                 spans.push((*from, *to));
             }
             _ => {}
-        }
-        Case {
-            event,
-            sent,
-            polled,
-            docket: self,
         }
     }
 }
