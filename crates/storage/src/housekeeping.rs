@@ -210,8 +210,7 @@ async fn remove_directory<E: Env>(shard: &Rc<Shard<E>>, path: &Path) -> DiskResu
                     entry.kind == EntryKind::File && layout::is_log_file(&entry.name)
                 });
             for entry in ours {
-                shard.check_alive()?;
-                shard.env.remove_file(&path.join(&entry.name)).await?;
+                shard.remove_file(&path.join(&entry.name)).await?;
             }
             shard.check_alive()?;
             match foreign.first() {
@@ -320,11 +319,7 @@ async fn remove_files<E: Env>(
     for kind in segment_kinds() {
         let path = layout::log_file(directory, base, kind);
         for path in [layout::with_suffix(&path, ".deleted"), path] {
-            shard.check_alive()?;
-            match shard.env.remove_file(&path).await {
-                Err(error) if error.kind == DiskErrorKind::NotFound => {}
-                removed => removed?,
-            }
+            shard.remove_file(&path).await?;
         }
     }
     Ok(())
@@ -377,7 +372,7 @@ async fn replace_snapshot<E: Env>(
         if let Some((offset, FileKind::ProducerSnapshot)) = layout::parse_log_file(&entry.name)
             && !log.state.borrow().begins_at(offset)
         {
-            shard.env.remove_file(&directory.join(&entry.name)).await?;
+            shard.remove_file(&directory.join(&entry.name)).await?;
         }
     }
     let path = layout::log_file(&directory, end, FileKind::ProducerSnapshot);

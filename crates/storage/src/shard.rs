@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use taffrail_env::disk::DiskResult;
 use taffrail_env::mailbox::{Receiver, Sender};
-use taffrail_env::{Directory, Disk, DiskError, Env, Instant, OpenMode};
+use taffrail_env::{Directory, Disk, DiskError, DiskErrorKind, Env, Instant, OpenMode};
 use taffrail_record::batch::BatchHeader;
 use taffrail_record::{Offset, TopicPartition};
 
@@ -273,6 +273,15 @@ impl<E: Env> Shard<E> {
         match self.failed.borrow().clone() {
             Some(error) => Err(error),
             None => Ok(()),
+        }
+    }
+
+    /// Removes a file that somebody else may have removed since it was listed.
+    pub async fn remove_file(&self, path: &Path) -> DiskResult<()> {
+        self.check_alive()?;
+        match self.env.remove_file(path).await {
+            Err(error) if error.kind == DiskErrorKind::NotFound => Ok(()),
+            removed => removed,
         }
     }
 

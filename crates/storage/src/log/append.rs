@@ -473,8 +473,7 @@ impl LogInner {
                 None => false,
             };
             if !known {
-                shard.check_alive()?;
-                shard.env.remove_file(&path.join(&entry.name)).await?;
+                shard.remove_file(&path.join(&entry.name)).await?;
             }
         }
         Ok(())
