@@ -96,6 +96,8 @@ pub struct Broker {
     /// What the offline verification found.
     verified: RefCell<Option<Result<(), String>>>,
     stopped_cleanly: Cell<bool>,
+    /// The last stop was told of an error, perhaps only when it wrote that all was done: whether it was clean, nobody knows.
+    stop_failed: Cell<bool>,
     /// Why the last stop was not clean.
     stop_error: RefCell<Option<String>>,
     /// Starts that were refused since the last one that was not.
@@ -129,6 +131,7 @@ impl Broker {
             advances: Cell::new(0),
             verified: RefCell::new(None),
             stopped_cleanly: Cell::new(false),
+            stop_failed: Cell::new(false),
             stop_error: RefCell::new(None),
             refused_in_row: Cell::new(0),
             before_serving: RefCell::new(None),
@@ -177,12 +180,14 @@ impl Broker {
         self.refused_in_row.set(0);
         self.serving.set(true);
         let incarnation = self.world.incarnation(self.node);
-        let clean = self.stopped_cleanly.replace(false);
+        let believes_clean = node.identity().clean && !node.identity().fresh;
+        let clean = self.stopped_cleanly.replace(false)
+            || self.stop_failed.replace(false) && believes_clean;
         stage.tell(Event::NodeUp {
             node: self.node.number(),
             incarnation,
             clean,
-            believes_clean: node.identity().clean && !node.identity().fresh,
+            believes_clean,
         });
         let mut looks = 0_u32;
         loop {
@@ -191,6 +196,7 @@ impl Broker {
                 let stopped = node.shutdown().await;
                 self.serving.set(false);
                 self.stopped_cleanly.set(stopped.is_ok());
+                self.stop_failed.set(stopped.is_err());
                 *self.stop_error.borrow_mut() = stopped.err().map(|error| error.to_string());
                 self.order.set(match self.order.get() {
                     Order::Stop => Order::Verify,
