@@ -377,6 +377,23 @@ impl<E: Env> Shard<E> {
         Ok(file)
     }
 
+    /// A log's file, to be read. Where nothing may be written any more (a file system that failed is read-only), it is opened for
+    /// reading alone, and not kept: whoever finds an open file counts on being able to write to it.
+    pub async fn file_to_read(
+        &self,
+        log: &LogInner,
+        kind: FileKind,
+        base_offset: Offset,
+    ) -> DiskResult<<E as Disk>::File> {
+        match self.file(log, kind, base_offset, OpenMode::ReadWrite).await {
+            Err(error) if error.kind != DiskErrorKind::NotFound => {
+                let path = layout::log_file(&self.log_directory(log), base_offset, kind);
+                self.env.open(&path, OpenMode::Read).await
+            }
+            opened => opened,
+        }
+    }
+
     /// Makes the names in a directory durable.
     pub async fn sync_directory(&self, path: &Path) -> DiskResult<()> {
         self.check_alive()?;

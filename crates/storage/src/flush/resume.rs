@@ -175,12 +175,7 @@ pub(crate) async fn follow<E: Env>(
     side: &mut SideWriter,
 ) -> DiskResult<Result<(), String>> {
     let file = shard
-        .file(
-            log,
-            FileKind::Segment,
-            segment.base_offset,
-            OpenMode::ReadWrite,
-        )
+        .file_to_read(log, FileKind::Segment, segment.base_offset)
         .await?;
     let index_interval = log.running.borrow().config.index_interval_bytes;
     let mut window = WINDOW;

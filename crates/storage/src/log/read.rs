@@ -163,12 +163,7 @@ impl<E: Env> Log<E> {
         let len = (chunk.end - at) as usize;
         let file = self
             .shard
-            .file(
-                &self.inner,
-                FileKind::Segment,
-                segment.base_offset,
-                OpenMode::ReadWrite,
-            )
+            .file_to_read(&self.inner, FileKind::Segment, segment.base_offset)
             .await?;
         read_full(&file, at, len).await.map(BytesMut::freeze)
     }
@@ -183,7 +178,7 @@ impl<E: Env> Log<E> {
             return Ok(digest);
         }
         if !segment.sealed && u64::from(segment.side.position) < segment.length {
-            self.ensure_side(base).await?;
+            self.ensure_side(base).await;
         }
         let loaded = match self.load_digest(segment).await {
             // It can be made again.
@@ -201,24 +196,22 @@ impl<E: Env> Log<E> {
     }
 
     /// After a start, the last segment's digest goes only as far as it was synced: completes it.
-    async fn ensure_side(&self, base: Offset) -> Result<(), ReadError> {
+    async fn ensure_side(&self, base: Offset) {
         let _turn = self.inner.work.lock().await;
         let last = self.inner.state.borrow().segments.last().cloned();
         let Some(segment) = last.filter(|last| last.base_offset == base && !last.sealed) else {
-            return Ok(());
+            return;
         };
         let known = self.inner.running.borrow().side.is_some();
         if known || self.shard.failed.borrow().is_some() {
-            return Ok(());
+            return;
         }
         match self.complete_side(&segment).await {
             Ok(side) => self.inner.running.borrow_mut().side = Some(side),
-            Err(error) if is_of_reading(&error) => return Err(error.into()),
             // The batches can still be read, and verified against the mark.
-            Err(error) if error.kind == DiskErrorKind::NoSpace => {}
+            Err(error) if error.kind == DiskErrorKind::NoSpace || is_of_reading(&error) => {}
             Err(error) => self.shard.fail(error).await,
         }
-        Ok(())
     }
 
     async fn complete_side(&self, segment: &Segment) -> DiskResult<SideWriter> {
@@ -257,12 +250,7 @@ impl<E: Env> Log<E> {
         }
         let file = match self
             .shard
-            .file(
-                &self.inner,
-                FileKind::Digest,
-                segment.base_offset,
-                OpenMode::ReadWrite,
-            )
+            .file_to_read(&self.inner, FileKind::Digest, segment.base_offset)
             .await
         {
             Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(None),

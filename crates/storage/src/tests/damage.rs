@@ -3,7 +3,7 @@
 use super::{DIRECTORY, batch, config, new_env, open_one, partition, small};
 use crate::offline::{self, Finding};
 use crate::testing::{DiskWorld, TestEnv};
-use crate::{Log, OpenError, Options, ReadError, open};
+use crate::{AppendError, Log, OpenError, Options, ReadError, open};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,11 @@ fn options() -> Options {
 
 /// A directory with two partitions, stopped cleanly.
 fn filled(count: usize) -> DiskWorld {
+    written(count, true)
+}
+
+/// A directory with two partitions, stopped or killed.
+fn written(count: usize, stopped: bool) -> DiskWorld {
     let env = new_env(5);
     let inner = env.clone();
     env.run(async move {
@@ -32,7 +37,9 @@ fn filled(count: usize) -> DiskWorld {
                 log.append(batch(&payload), 5).await.expect("appended");
             }
         }
-        logs.shutdown().await.expect("shut down");
+        if stopped {
+            logs.shutdown().await.expect("shut down");
+        }
     })
     .expect("it ends");
     env.kill()
@@ -76,6 +83,30 @@ fn whoever_looks_at_a_directory_offline_need_not_be_allowed_to_write_to_it() {
         };
         disk.read_only = true;
         assert_eq!(findings(disk), []);
+    }
+}
+
+#[test]
+fn a_file_system_that_became_read_only_is_read_on() {
+    let stopped = (filled(100), 100);
+    let with_a_tail = (written_after_a_clean_stop().0, 16);
+    let killed = (written(100, false), 100);
+    for (disk, count) in [stopped, with_a_tail, killed] {
+        with_open(disk, async move |logs| {
+            let log = logs.get(partition(0)).expect("there");
+            let world = log.shard.env.0.clone();
+            world.disk.borrow_mut().read_only = true;
+            // First while nobody knows of it, then after a write has met it.
+            assert_eq!(read_what_goes(&log).await, (count, 0));
+            let appended = log.append(batch(&[1; 20_000]), 5).await;
+            assert!(
+                matches!(appended, Err(AppendError::Failed(_))),
+                "{appended:?}"
+            );
+            assert_eq!(read_what_goes(&log).await, (count, 0));
+            let found = log.offset_for_timestamp(0).await.expect("readable");
+            assert_eq!(found.map(|(_, offset, _)| offset), Some(0));
+        });
     }
 }
 
