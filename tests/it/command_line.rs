@@ -2,7 +2,7 @@
 //! lines in and out byte for byte.
 
 use crate::node::{Node, Scratch, run, taffrail};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Output, Stdio};
 
 /// The command must end with `code`, and say one line on stderr that contains each of `words`.
@@ -289,6 +289,80 @@ fn topics_are_made_listed_altered_described_and_deleted() {
     assert!(topic(&["delete", "orders"]).status.success());
     assert_refused(&topic(&["delete", "orders"]), 1, &["orders"]);
     assert!(!String::from_utf8_lossy(&topic(&["list"]).stdout).contains("orders"));
+}
+
+#[test]
+fn a_reader_that_retention_overtakes_says_so_and_goes_on() {
+    let scratch = Scratch::new("overtaken");
+    let settings = [
+        "--set",
+        "log.segment.bytes=4096",
+        "--set",
+        "log.retention.bytes=8192",
+        "--set",
+        "log.retention.check.interval.ms=20",
+    ];
+    let node = Node::start_with(scratch.path(), &settings);
+    let produce = |lines: &[u8]| {
+        let produced = feed(&["produce", "short", "--brokers", &node.kafka], lines);
+        assert!(produced.status.success(), "{produced:?}");
+    };
+    produce(b"first\n");
+    let mut reader = taffrail(&["consume", "short", "--brokers", &node.kafka])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut lines = BufReader::new(reader.stdout.take().expect("stdout is a pipe")).lines();
+    let mut next = || lines.next().expect("a line").expect("text");
+    assert_eq!(next(), "first");
+
+    // While it stands still, what it would read next goes.
+    signal(reader.id(), "-STOP");
+    for _ in 0..30 {
+        produce(&[&[b'x'; 1500][..], b"\n"].concat());
+    }
+    let start = || {
+        let described = run(&[
+            "topic",
+            "describe",
+            "short",
+            "--json",
+            "--brokers",
+            &node.kafka,
+        ]);
+        let described: serde_json::Value =
+            serde_json::from_slice(&described.stdout).expect("JSON on stdout");
+        described["partitions"][0]["start"]
+            .as_i64()
+            .expect("a number")
+    };
+    while start() < 20 {
+        std::thread::yield_now();
+    }
+    signal(reader.id(), "-CONT");
+    produce(b"last\n");
+    while next() != "last" {}
+    signal(reader.id(), "-TERM");
+    let output = reader.wait_with_output().expect("the command ends");
+    assert_eq!(output.status.code(), Some(0));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("were removed before they were read"),
+        "{said}"
+    );
+
+    // Where it was told to begin, it does not begin elsewhere.
+    let absent = ["consume", "short", "--from", "1", "--exit-at-end"];
+    let absent = [&absent[..], &["--brokers", &node.kafka]].concat();
+    assert_refused(&run(&absent), 1, &["offset 1 is not in the log"]);
+}
+
+fn signal(process: u32, signal: &str) {
+    let sent = std::process::Command::new("kill")
+        .args([signal, &process.to_string()])
+        .status();
+    assert!(sent.expect("kill runs").success());
 }
 
 #[test]

@@ -68,7 +68,7 @@ async fn retain<E: Env>(log: &Log<E>, wall_ms: Option<i64>) {
     if inner.running.borrow().deleted || !inner.running.borrow().configured {
         return;
     }
-    if tail_is_old(inner, wall_ms) {
+    if tail_is_old(inner, wall_ms) || tail_is_too_much(inner) {
         flush_tail(log).await;
     }
     let Some(expiry) = expiry(inner, wall_ms) else {
@@ -132,6 +132,19 @@ fn tail_is_old(inner: &LogInner, wall_ms: Option<i64>) -> bool {
         && config.retention_ms >= 0
         && oldest >= 0
         && wall_ms.saturating_sub(oldest) > config.retention_ms
+}
+
+/// Whether the log is over its size while a whole segment of it lies in the journal only; that one has to be written to become one that can go.
+fn tail_is_too_much(inner: &LogInner) -> bool {
+    let state = inner.state.borrow();
+    let running = inner.running.borrow();
+    let config = &running.config;
+    let in_segments: u64 = state.segments.iter().map(|segment| segment.length).sum();
+    let size = in_segments + running.tail.dirty_bytes() as u64;
+    let filled = running.plan.as_ref().map(|plan| plan.base_offset);
+    let whole = running.tail.dirty().next().map(|batch| batch.segment) != filled;
+    let bounded = config.cleanup_delete && config.retention_bytes >= 0;
+    bounded && whole && size > config.retention_bytes as u64
 }
 
 async fn forget_producers<E: Env>(log: &Log<E>, wall_ms: i64) {

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
 use taffrail_client::{
-    Admin, Client, Consumer, ConsumerOptions, Fetched, OffsetReset, OffsetSpec, Rebalance,
-    TopicPartitionName,
+    Admin, Client, ConsumeError, Consumer, ConsumerOptions, Fetched, OffsetReset, OffsetSpec,
+    Rebalance, StartAt, TopicPartitionName,
 };
 use taffrail_os::Os;
 use taffrail_os::signal::Terminations;
@@ -120,11 +120,17 @@ async fn read(
         let polled = {
             let poll = pin!(consumer.poll(POLL));
             match select(poll, pin!(signals.next())).await {
-                Either::Left((polled, _)) => polled?,
+                Either::Left((polled, _)) => polled,
                 Either::Right(_) => return Ok(()),
             }
         };
-        let mut records = polled;
+        let mut records = match polled {
+            Ok(records) => records,
+            Err(error) => {
+                go_on_at_start(admin, consumer, options.from, error).await?;
+                continue;
+            }
+        };
         if let Some(line) = waiting.news(consumer.hindered()) {
             failure::say(&line);
         }
@@ -143,6 +149,38 @@ async fn read(
         if options.group.is_some() && stop.exit_at_end {
             stop.follow(admin, consumer).await?;
         }
+    }
+}
+
+/// What was to be read next may have been removed meanwhile, as retention does: that is said, and reading goes on where the log starts
+/// now. Any other error ends the reading, and so does a first offset that is not there.
+async fn go_on_at_start(
+    admin: &Admin<Os>,
+    consumer: &Consumer<Os>,
+    from: Place,
+    error: ConsumeError,
+) -> Result<(), Failure> {
+    let ConsumeError::OutOfRange {
+        topic,
+        partition,
+        offset: Some(offset),
+    } = &error
+    else {
+        return Err(error.into());
+    };
+    let name = TopicPartitionName::new(topic.clone(), *partition);
+    let found = offsets_of(admin, std::slice::from_ref(&name), OffsetSpec::Earliest).await?;
+    let start = found.get(&name).and_then(|found| found.offset);
+    match start {
+        Some(start) if start > *offset && from != Place::Offset(*offset) => {
+            failure::say(&format!(
+                "{topic}-{partition}: the records from offset {offset} to {} were removed before they were read",
+                start - 1
+            ));
+            consumer.seek(&name, StartAt::Offset(start));
+            Ok(())
+        }
+        _ => Err(error.into()),
     }
 }
 
@@ -170,7 +208,7 @@ fn rewind(consumer: &Consumer<Os>, unprinted: &[Fetched]) {
     for record in unprinted {
         let name = TopicPartitionName::new(record.topic.to_string(), record.partition);
         if seen.insert(name.clone()) {
-            consumer.seek(&name, taffrail_client::StartAt::Offset(record.offset));
+            consumer.seek(&name, StartAt::Offset(record.offset));
         }
     }
 }

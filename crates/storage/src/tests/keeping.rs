@@ -16,10 +16,17 @@ fn options() -> Options {
 }
 
 fn run<T: 'static>(work: impl AsyncFnOnce(TestEnv, crate::Logs<TestEnv>) -> T + 'static) -> T {
+    run_with(options(), work)
+}
+
+fn run_with<T: 'static>(
+    options: Options,
+    work: impl AsyncFnOnce(TestEnv, crate::Logs<TestEnv>) -> T + 'static,
+) -> T {
     let env = new_env(21);
     let inner = env.clone();
     env.run(async move {
-        let logs = open_one(&inner, options()).await;
+        let logs = open_one(&inner, options).await;
         work(inner, logs).await
     })
     .expect("it ends")
@@ -60,6 +67,32 @@ fn retention_by_size_removes_whole_old_segments() {
             log.read(0, 100, true).await,
             Err(ReadError::OffsetOutOfRange { .. })
         ));
+        log.read(start, 100, true).await.expect("still there");
+    });
+}
+
+#[test]
+fn retention_by_size_takes_what_lies_in_the_journal_only() {
+    let lazy = Options {
+        flush_bytes: 1 << 20,
+        ..options()
+    };
+    run_with(lazy, async |env, logs| {
+        let config = LogConfig {
+            retention_bytes: 8 << 10,
+            retention_ms: -1,
+            segment_bytes: 4 << 10,
+            ..config()
+        };
+        let log = logs.create(partition(0), config).await.expect("created");
+        for number in 0..30 {
+            log.append(batch(&[number; 1000]), env.unix_ms())
+                .await
+                .expect("appended");
+        }
+        logs.housekeep().await;
+        let start = log.log_start_offset();
+        assert!(start > 15 && start < 25, "{start}");
         log.read(start, 100, true).await.expect("still there");
     });
 }
