@@ -1,8 +1,8 @@
 //! The atlas: what the disk of a broker may damage, which records that may cost, and nothing else.
 //!
-//! On one node there is no second copy of anything. So a run in which something must survive damages only what the product
-//! can make again (indexes, digests, one of two slots) or has to refuse (records of users, segment by segment), and remembers
-//! which records those are. What is neither, such as the last group of the journal, no product could save: it is
+//! On one node there is no second copy of anything but slots and headers, of which a trial in the end damages one. So a run in which
+//! something must survive damages only what the product can make again (indexes, digests) or has to refuse (records of users, segment by
+//! segment), and remembers which records those are. What is neither, such as the last group of the journal, no product could save: it is
 //! damaged only in runs without law, where everything may be lost and nothing may be served wrong.
 
 use crate::fault::{FaultKind, Target};
@@ -252,13 +252,14 @@ impl Atlas {
 
     fn rot_once(&self, kind: FaultKind) {
         let world = &self.world;
-        let stream = world.decisions().stream("atlas/rot");
-        let below = |n: usize| world.decisions().below(stream, n as u64) as usize;
+        let stream = world.decisions().stream(&format!("atlas/{}", kind.name()));
         // A tick is rarer than a read, and hurts more seldom by itself.
         let rate = world.faults().rate(kind).saturating_mul(10);
         if rate == 0 || !world.decisions().chance(stream, rate) {
             return;
         }
+        let details = world.node(self.node).detail_stream(kind, world);
+        let below = |n: usize| world.decisions().below(details, n as u64) as usize;
         let disk = world.disk(self.node);
         let files = disk.files();
         if files.is_empty() {

@@ -96,7 +96,8 @@ pub struct Broker {
     /// What the offline verification found.
     verified: RefCell<Option<Result<(), String>>>,
     stopped_cleanly: Cell<bool>,
-    /// The last stop was told of an error, perhaps only when it wrote that all was done: whether it was clean, nobody knows.
+    /// The last stop was told of an error, or killed, perhaps only when it had written that all was done: whether it was clean,
+    /// nobody knows.
     stop_failed: Cell<bool>,
     /// Why the last stop was not clean.
     stop_error: RefCell<Option<String>>,
@@ -193,6 +194,8 @@ impl Broker {
         loop {
             env.sleep(LOOK).await;
             if self.order.get() != Order::Serve {
+                // Killed meanwhile, it may have come as far as to say that all was done, or not.
+                self.stop_failed.set(true);
                 let stopped = node.shutdown().await;
                 self.serving.set(false);
                 self.stopped_cleanly.set(stopped.is_ok());
@@ -489,6 +492,35 @@ pub fn plain_config(node: NodeId) -> NodeConfig {
     config
 }
 
+/// What is small more rarely.
+fn draw_rest(world: &World, config: &mut NodeConfig) {
+    let decisions = world.decisions();
+    let stream = decisions.stream("broker/config/rest");
+    let pick = |n: usize| decisions.below(stream, n as u64) as usize;
+    let mut set = |key: &str, value: &str| {
+        if let Err(error) = config.settings.set(key, value) {
+            panic!("the simulator draws {key}={value}, which the broker refuses: {error}");
+        }
+    };
+    set("log.roll.ms", ["604800000", "604800000", "700"][pick(3)]);
+    set(
+        "log.index.size.max.bytes",
+        ["10485760", "10485760", "48"][pick(3)],
+    );
+    set(
+        "max.incremental.fetch.session.cache.slots",
+        ["1000", "2", "0"][pick(3)],
+    );
+    set("log.segment.delete.delay.ms", ["60000", "50", "0"][pick(3)]);
+    let storage = &mut config.storage;
+    storage.journal_files = [8, 8, 4, 3][pick(4)];
+    storage.copy_forward_bytes_max = [16 << 10, 1000, 0][pick(3)];
+    storage.digest_cache_bytes = [8 << 20, 2000, 0][pick(3)];
+    storage.flush_files_max = [128, 3, 1][pick(3)];
+    storage.reserve_step_max = [16 << 20, 32 << 10][pick(2)];
+    storage.uncommitted_bytes_max_per_partition = [64 << 20, 64 << 20, 40_000][pick(3)];
+}
+
 /// Small sizes and few shards or many, so that rolls, recycling and checkpoints happen all the time.
 fn draw_config(world: &World, node: NodeId, partitions: i32) -> NodeConfig {
     let decisions = world.decisions();
@@ -535,17 +567,22 @@ fn draw_config(world: &World, node: NodeId, partitions: i32) -> NodeConfig {
     config.shards = 1 + pick(4);
     config.metadata_snapshot_interval = [2, 10, 1024][pick(3)];
     config.group_snapshot_bytes_min = [200, 5_000, 4 << 20][pick(3)];
-    config.storage.journal_file_bytes = [256 << 10, 512 << 10, 2 << 20][pick(3)];
+    config.storage.journal_file_bytes = [96 << 10, 256 << 10, 512 << 10, 2 << 20][pick(4)];
     config.storage.group_bytes_max = [8 << 10, 32 << 10][pick(2)];
     config.storage.flush_bytes = [1000, 20_000, 1 << 20][pick(3)];
     config.storage.open_files_max = [2, 8, 64][pick(3)];
     config.storage.tail_cache_bytes = [0, 10_000, 1 << 20][pick(3)];
     config.storage.digest_interval_bytes = [1, 500, 65_536][pick(3)];
+    draw_rest(world, &mut config);
     let faults = world.faults();
     let steady = [FaultKind::ClockStep, FaultKind::ClockFreeze];
     if steady.iter().all(|kind| faults.rate(*kind) == 0) {
-        // Nobody is taken for idle by a clock that is right.
+        // Nobody is taken for idle by a clock that is right, and no offset for old.
         config.storage.clock_agreement_min = Duration::from_millis([20, 1_000][pick(2)]);
+        let often = config
+            .settings
+            .set("offsets.retention.check.interval.ms", "100");
+        often.expect("a number of milliseconds");
     }
     config
 }

@@ -12,6 +12,9 @@ use std::fmt;
 /// One million: chances are given in parts per million.
 pub const MILLION: u32 = 1_000_000;
 
+/// Draws at one instant, as a power of two; leaves room for nanoseconds of more than half a year.
+const INSTANT_SHIFT: u32 = 10;
+
 /// A stream of decisions, once its label is known to [`Decisions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stream(u32);
@@ -144,6 +147,13 @@ impl Decisions {
         stream
     }
 
+    /// Lets the draws that follow have counters from `instant` (shifted left, to leave room for many at one instant) on. A stream whose every
+    /// round of draws is begun so gives what it gives by *when* it is asked, however often it was asked before.
+    pub fn reach(&self, stream: Stream, instant: u64) {
+        let state = &mut self.inner.borrow_mut().streams[stream.0 as usize];
+        state.counter = state.counter.max(instant << INSTANT_SHIFT);
+    }
+
     /// The label that `stream` was made from.
     pub fn label(&self, stream: Stream) -> String {
         self.inner.borrow().streams[stream.0 as usize].label.clone()
@@ -182,6 +192,17 @@ impl Decisions {
     /// Sixty-four random bits.
     pub fn bits(&self, stream: Stream) -> u64 {
         self.decide(stream, 0, u64::MAX, |raw| raw)
+    }
+
+    /// Labels that edits name and no stream has borne so far, in order.
+    pub fn unknown_labels(&self) -> Vec<String> {
+        let inner = self.inner.borrow();
+        let values = inner.edits.values.keys().map(|(label, _)| label);
+        let labels: BTreeSet<&String> = values.chain(&inner.edits.quiet).collect();
+        let unknown = labels
+            .into_iter()
+            .filter(|label| !inner.by_label.contains_key(*label));
+        unknown.cloned().collect()
     }
 
     /// What was recorded since the last call, in order; empty if recording is off.

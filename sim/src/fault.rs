@@ -8,6 +8,7 @@
 use crate::decision::{Decisions, Stream};
 use crate::node::NodeId;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 macro_rules! catalogue {
@@ -71,6 +72,9 @@ catalogue! {
     NodePowerCutAll, "node-power-cut-all", "All nodes lose power at once. Met at once.";
     NodePause, "node-pause", "No task of the node runs for 10 ms to 10 min; then all its timers are late. Met at the resume.";
     NodeStarve, "node-starve", "Tasks are chosen unfairly for the whole run. Met at once.";
+    ClientKill, "client-kill", "A client's process is killed at an await; another comes in its place. Met at once.";
+    ClientPause, "client-pause", "No task of a client runs for 10 ms to 10 min. Met at the resume.";
+    ClientCut, "client-cut", "A client is cut off from a server, one way or both. Met at once; what is held back counts as net-cut.";
     ClockOffset, "clock-offset", "The node's wall clock is wrong from the start. Met at once.";
     ClockDrift, "clock-drift", "The node's clocks run up to 500 ppm fast or slow. Met at once.";
     ClockStep, "clock-step", "The wall clock jumps by a second to ten years, either way. Met at once.";
@@ -168,6 +172,8 @@ pub struct Faults {
     injected: [Cell<u64>; KINDS],
     met: [Cell<u64>; KINDS],
     atlas: RefCell<Option<Atlas>>,
+    spared: RefCell<BTreeSet<NodeId>>,
+    never: RefCell<BTreeSet<(NodeId, FaultKind)>>,
 }
 
 /// A row of [`Faults::table`].
@@ -185,6 +191,8 @@ impl Faults {
             injected: [const { Cell::new(0) }; KINDS],
             met: [const { Cell::new(0) }; KINDS],
             atlas: RefCell::new(None),
+            spared: RefCell::default(),
+            never: RefCell::default(),
         }
     }
 
@@ -195,6 +203,35 @@ impl Faults {
     /// Replaces all rates: how a run begins its chaos, and how it heals.
     pub fn set_rates(&self, rates: Rates) {
         *self.rates.borrow_mut() = rates;
+    }
+
+    /// All rates as they are.
+    pub fn rates(&self) -> Rates {
+        self.rates.borrow().clone()
+    }
+
+    /// From now on nothing strikes this node, whatever the rates.
+    pub fn spare(&self, node: NodeId) {
+        self.spared.borrow_mut().insert(node);
+    }
+
+    /// From now on this kind never strikes this node.
+    pub fn never(&self, node: NodeId, kind: FaultKind) {
+        self.never.borrow_mut().insert((node, kind));
+    }
+
+    pub(crate) fn strikes_never(&self, node: NodeId, kind: FaultKind) -> bool {
+        self.is_spared(node) || self.never.borrow().contains(&(node, kind))
+    }
+
+    pub(crate) fn is_spared(&self, node: NodeId) -> bool {
+        let spared = self.spared.borrow();
+        !spared.is_empty() && spared.contains(&node)
+    }
+
+    /// The atlas may hold on to the world, which holds this.
+    pub(crate) fn forget_atlas(&self) {
+        drop(self.atlas.take());
     }
 
     /// Faults that damage synced data happen only where the atlas allows it; without an atlas nowhere.

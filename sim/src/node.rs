@@ -10,6 +10,7 @@ use crate::decision::{Decisions, Stream};
 use crate::disk::{Device, DiskOptions};
 use crate::fault::FaultKind;
 use crate::scheduler::TaskId;
+use crate::world::World;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -120,6 +121,7 @@ pub(crate) struct Node {
     pub trap: Cell<Option<(Trap, Death)>>,
     pub monotonic_origin: Stream,
     fault_streams: RefCell<BTreeMap<FaultKind, Stream>>,
+    detail_streams: RefCell<BTreeMap<FaultKind, Stream>>,
     entropy: RefCell<BTreeMap<&'static str, Stream>>,
 }
 
@@ -136,6 +138,7 @@ impl Node {
             trap: Cell::new(None),
             monotonic_origin: decisions.stream(&format!("{id}/monotonic-origin")),
             fault_streams: RefCell::new(BTreeMap::new()),
+            detail_streams: RefCell::new(BTreeMap::new()),
             entropy: RefCell::new(BTreeMap::new()),
         }
     }
@@ -147,6 +150,19 @@ impl Node {
             .borrow_mut()
             .entry(kind)
             .or_insert_with(|| decisions.stream(&format!("{}/{}", self.id, kind.name())))
+    }
+
+    /// The stream of how long, how far and where exactly `kind` strikes this node. Begun anew at each instant, so that
+    /// a strike that is taken away moves no detail of a later one.
+    pub fn detail_stream(&self, kind: FaultKind, world: &World) -> Stream {
+        let decisions = world.decisions();
+        let stream = *self
+            .detail_streams
+            .borrow_mut()
+            .entry(kind)
+            .or_insert_with(|| decisions.stream(&format!("{}/{}/details", self.id, kind.name())));
+        decisions.reach(stream, world.nanos());
+        stream
     }
 
     /// The product's own randomness, a stream per label; it goes on over restarts.

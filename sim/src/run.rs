@@ -146,6 +146,7 @@ impl Simulation {
         let faults = world.faults().table();
         let events = world.events();
         let decisions = world.decisions().as_edits(&recorded);
+        let unknown_labels = world.decisions().unknown_labels();
         let checkpoints = world.trace.borrow().checkpoints().to_vec();
         let nodes = world.nodes();
         let nodes = nodes.into_iter().map(|node| world.name(node)).collect();
@@ -161,6 +162,7 @@ impl Simulation {
             faults,
             checkpoints,
             decisions,
+            unknown_labels,
             history: world.told.take(),
             partitions: world.partitions.take(),
             nodes,
@@ -207,6 +209,8 @@ pub struct Outcome<T> {
     pub partitions: BTreeMap<taffrail_record::TopicPartition, String>,
     /// The names of the nodes, in the order of their numbers.
     pub nodes: Vec<String>,
+    /// Labels that the run's edits name, and no decision of it bore.
+    pub unknown_labels: Vec<String>,
     /// The recorded decisions, if they were kept; they drive the same run without its seed.
     pub decisions: Edits,
 }

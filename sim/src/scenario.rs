@@ -4,11 +4,12 @@
 //!
 //! | command | what it says |
 //! |---|---|
-//! | `world PROFILE@SEED` | which run; once, before all others |
+//! | `world PROFILE@SEED` | which run; once, before all others; with `#HASH` the hash is compared, too |
 //! | `quiet LABEL` | every draw of this stream is its least: no fault, the shortest delay |
 //! | `set LABEL#N=V` | the N-th draw of this stream is V |
 //! | `expect INVARIANT` | what the run breaks; `expect ok` if it breaks nothing; once |
 
+use crate::checker::invariants;
 use crate::decision::Edits;
 use crate::profile::Profile;
 use crate::run::{Outcome, Simulation};
@@ -36,7 +37,13 @@ impl Scenario {
     pub fn parse(text: &str) -> Result<Scenario, String> {
         let mut world = None;
         let mut expected = None;
-        let mut edits = String::new();
+        let mut edits = Edits::default();
+        let mut add = |line: &str| -> Result<(), String> {
+            let edit = Edits::parse(line)?;
+            edits.quiet.extend(edit.quiet);
+            edits.values.extend(edit.values);
+            Ok(())
+        };
         for (number, line) in (1..).zip(text.lines().map(str::trim)) {
             if line.is_empty() || line.starts_with('#') {
                 continue;
@@ -48,13 +55,14 @@ impl Scenario {
                     world = Some(RunName::parse(rest).map_err(|why| wrong(&why))?);
                 }
                 "expect" if expected.is_none() && !rest.is_empty() => {
+                    check_expected(rest).map_err(|why| wrong(&why))?;
                     expected = Some(rest.to_owned());
                 }
                 "world" | "expect" => {
                     return Err(wrong(&format!("`{command}` once, with a word behind it")));
                 }
-                "quiet" => edits.push_str(&format!("{line}\n")),
-                "set" => edits.push_str(&format!("{rest}\n")),
+                "quiet" => add(line).map_err(|why| wrong(&why))?,
+                "set" => add(rest).map_err(|why| wrong(&why))?,
                 other => {
                     return Err(wrong(&format!(
                         "no command `{other}`; there are: world, quiet, set, expect"
@@ -64,7 +72,7 @@ impl Scenario {
         }
         Ok(Scenario {
             world: world.ok_or("no line `world PROFILE@SEED`")?,
-            edits: Edits::parse(&edits)?,
+            edits,
             expected: expected
                 .ok_or("no line `expect INVARIANT` or `expect ok`")
                 .map(|word| (word != "ok").then_some(word))?,
@@ -85,16 +93,41 @@ impl Scenario {
         Ok((profile.run)(simulation))
     }
 
-    /// Whether `outcome` is what the scenario expects.
-    pub fn is_met_by(&self, outcome: &Outcome<()>) -> bool {
-        let broken = outcome.failure.as_ref().map(|failure| &failure.invariant);
-        broken == self.expected.as_ref()
+    /// Whether `outcome` is what the scenario expects; if not, what it is instead.
+    pub fn judge(&self, outcome: &Outcome<()>) -> Result<(), String> {
+        if let Some(label) = outcome.unknown_labels.first() {
+            return Err(format!(
+                "nothing is drawn by the label `{label}` in this run, so that editing it changes nothing"
+            ));
+        }
+        let expected = self.expected.as_deref();
+        let broken = outcome.failure.as_ref().map(|failure| &*failure.invariant);
+        if broken != expected {
+            return Err(format!("expected {}", expected.unwrap_or("ok")));
+        }
+        match self.world.hash {
+            Some(_) if self.world.hash != outcome.name.hash => Err(format!(
+                "expected {}, but it is {}",
+                self.world, outcome.name
+            )),
+            _ => Ok(()),
+        }
     }
+}
+
+/// Verdicts that no checker speaks.
+const OF_THE_WORLD: [&str; 4] = ["PANIC", "STUCK", "LIVELOCK", "TIME-LIMIT"];
+
+fn check_expected(word: &str) -> Result<(), String> {
+    let known = word == "ok" || OF_THE_WORLD.contains(&word) || invariants().contains(&word);
+    known.then_some(()).ok_or_else(|| {
+        format!("`{word}` is neither ok nor an invariant that a run can be found to break, such as ACKED-DURABLE")
+    })
 }
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "world {}@{}", self.world.profile, self.world.seed)?;
+        writeln!(f, "world {}", self.world)?;
         for label in &self.edits.quiet {
             writeln!(f, "quiet {label}")?;
         }

@@ -69,6 +69,9 @@ impl Story {
             let text = line.to_owned();
             story.lines.push(Line { text, act });
         }
+        if story.lines.is_empty() {
+            return Err("no command in it; a story begins with `broker NAME`".to_owned());
+        }
         Ok(story)
     }
 

@@ -9,6 +9,7 @@ pub mod group;
 mod peer;
 pub mod pipeliner;
 pub mod producer;
+pub mod prompt;
 pub mod read_back;
 pub mod reader;
 pub mod revenant;

@@ -422,6 +422,9 @@ impl World {
     }
 
     pub(crate) fn strikes(&self, node: &Node, kind: FaultKind) -> bool {
+        if self.0.faults.strikes_never(node.id, kind) {
+            return false;
+        }
         let struck = self.0.faults.strikes(kind, &self.0.decisions, || {
             node.fault_stream(kind, &self.0.decisions)
         });
@@ -651,6 +654,7 @@ impl World {
         let events = self.timeline.borrow_mut().clear();
         drop(events);
         self.observers.take();
+        self.0.faults.forget_atlas();
         self.network.clear();
         for node in &nodes {
             node.device.clear();

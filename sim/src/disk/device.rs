@@ -128,6 +128,7 @@ impl Device {
     }
 
     pub fn dice<'a>(&self, world: &'a World) -> Dice<'a> {
+        world.decisions().reach(self.damage, world.nanos());
         Dice {
             decisions: world.decisions(),
             stream: self.damage,
@@ -149,9 +150,12 @@ impl Device {
         if world.faults().rate(FaultKind::DiskStall) > 0
             && world.strikes(&world.node(self.node), FaultKind::DiskStall)
         {
+            let stream = world
+                .node(self.node)
+                .detail_stream(FaultKind::DiskStall, world);
             let stall = world
                 .decisions()
-                .between(self.damage, 1_000_000_000, 60_000_000_000);
+                .between(stream, 1_000_000_000, 60_000_000_000);
             self.stalled_until.set(now + stall);
         }
         let stalled = self.stalled_until.get().saturating_sub(now);
@@ -163,7 +167,7 @@ impl Device {
 
     /// Whether `kind` strikes an operation on these bytes, and the atlas lets it.
     pub fn strikes(&self, world: &World, kind: FaultKind, path: &Path, at: (u64, u64)) -> bool {
-        if world.faults().rate(kind) == 0 {
+        if world.faults().rate(kind) == 0 || world.faults().is_spared(self.node) {
             return false;
         }
         let node = world.node(self.node);

@@ -83,7 +83,8 @@ impl SimListener {
         if self.backlog.stalled_until.get() == 0
             && network.strikes(world, FaultKind::NetAcceptStall, self.env.node_id())
         {
-            let stall = 1 + network.draw(world, STALL_NANOS_MAX as usize) as u64;
+            let (kind, own) = (FaultKind::NetAcceptStall, self.env.node_id());
+            let stall = 1 + network.draw(world, kind, own, STALL_NANOS_MAX as usize) as u64;
             self.backlog.stalled_until.set(world.nanos() + stall);
         }
         let until = self.backlog.stalled_until.get();
@@ -187,7 +188,7 @@ impl SimConnection {
         let network = &world.network;
         let mut count = there.min(max);
         if count > 1 && network.strikes(world, FaultKind::NetShortRead, own.node) {
-            count = 1 + network.draw(world, count - 1);
+            count = 1 + network.draw(world, FaultKind::NetShortRead, own.node, count - 1);
             world.faults().count_met(FaultKind::NetShortRead);
         }
         take(&mut own.received.borrow_mut(), count, buffer);
@@ -231,7 +232,9 @@ impl SimConnection {
             }
             let mut count = left.min(room);
             if count > 1 && world.network.strikes(world, FaultKind::NetSplit, own.node) {
-                count = 1 + world.network.draw(world, count - 1);
+                count = 1 + world
+                    .network
+                    .draw(world, FaultKind::NetSplit, own.node, count - 1);
                 world.faults().count_met(FaultKind::NetSplit);
             }
             way.outstanding.set(way.outstanding.get() + count);

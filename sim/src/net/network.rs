@@ -47,23 +47,11 @@ pub(crate) struct Network {
     next_port: RefCell<BTreeMap<NodeId, u16>>,
     delay: Stream,
     windows: Stream,
-    cuts: Stream,
     deaths: Stream,
-    chance: BTreeMap<FaultKind, Stream>,
 }
 
 impl Network {
     pub fn new(decisions: &Decisions) -> Self {
-        let kinds = [
-            FaultKind::NetTail,
-            FaultKind::NetReset,
-            FaultKind::NetRefused,
-            FaultKind::NetAcceptStall,
-            FaultKind::NetSplit,
-            FaultKind::NetShortRead,
-            FaultKind::NetSmallWindow,
-            FaultKind::NetHalfOpen,
-        ];
         Self {
             links: RefCell::new(BTreeMap::new()),
             listeners: RefCell::new(BTreeMap::new()),
@@ -72,12 +60,7 @@ impl Network {
             next_port: RefCell::new(BTreeMap::new()),
             delay: decisions.stream("net/delay"),
             windows: decisions.stream("net/window"),
-            cuts: decisions.stream("net/cut-at"),
             deaths: decisions.stream("net/death"),
-            chance: kinds
-                .into_iter()
-                .map(|kind| (kind, decisions.stream(kind.name())))
-                .collect(),
         }
     }
 
@@ -150,7 +133,8 @@ impl Network {
         }
         let mut delay = world.decisions().tail(self.delay, DISTANCE);
         if self.strikes(world, FaultKind::NetTail, from) {
-            delay += world.decisions().tail(self.cuts, LATE);
+            let details = world.node(from).detail_stream(FaultKind::NetTail, world);
+            delay += world.decisions().tail(details, LATE);
             world.faults().count_met(FaultKind::NetTail);
         }
         let links = self.links.borrow();
@@ -158,18 +142,19 @@ impl Network {
     }
 
     pub fn strikes(&self, world: &World, kind: FaultKind, node: NodeId) -> bool {
-        let struck = world
-            .faults()
-            .strikes(kind, world.decisions(), || self.chance[&kind]);
-        if struck {
-            world.fault(node, kind, 0);
-        }
-        struck
+        world.faults().rate(kind) != 0 && world.strikes(&world.node(node), kind)
+    }
+
+    /// Draws of what is left of connections when an end dies now.
+    fn deaths(&self, world: &World) -> Stream {
+        world.decisions().reach(self.deaths, world.nanos());
+        self.deaths
     }
 
     /// One of `0..n`, for where exactly a fault strikes.
-    pub fn draw(&self, world: &World, n: usize) -> usize {
-        world.decisions().below(self.cuts, n as u64) as usize
+    pub fn draw(&self, world: &World, kind: FaultKind, node: NodeId, n: usize) -> usize {
+        let details = world.node(node).detail_stream(kind, world);
+        world.decisions().below(details, n as u64) as usize
     }
 
     // ---- addresses ----
@@ -313,7 +298,7 @@ impl Network {
             State::Reset => return,
         }
         if self.strikes(world, FaultKind::NetReset, receiver.node) {
-            let kept = self.draw(world, len + 1);
+            let kept = self.draw(world, FaultKind::NetReset, receiver.node, len + 1);
             self.receive(world, pair, way, cut(parts, kept), kept);
             self.break_both(world, pair, 1 - way);
             return;
@@ -356,7 +341,7 @@ impl Network {
             if world.faults().rate(FaultKind::NetReset) > 0 {
                 world.faults().count_met(FaultKind::NetReset);
             }
-            if world.decisions().chance(self.deaths, 500_000) {
+            if world.decisions().chance(self.deaths(world), 500_000) {
                 broken.forget_received();
             }
         }
@@ -419,7 +404,7 @@ impl Network {
                 if self.strikes(world, FaultKind::NetHalfOpen, life.node) {
                     end.state.set(State::Gone);
                     end.forget_received();
-                } else if world.decisions().chance(self.deaths, 300_000) {
+                } else if world.decisions().chance(self.deaths(world), 300_000) {
                     end.state.set(State::Reset);
                     end.forget_received();
                     self.send(world, &pair, index, Packet::Reset);
@@ -444,7 +429,7 @@ impl Network {
                 let mut packets = pair.ways[index].packets.borrow_mut();
                 let kept = world
                     .decisions()
-                    .below(self.deaths, packets.len() as u64 + 1);
+                    .below(self.deaths(world), packets.len() as u64 + 1);
                 packets.truncate(kept as usize);
                 world.faults().count_injected(FaultKind::NetHalfOpen);
             }

@@ -1,7 +1,7 @@
 //! One broker's promises: the profiles `smoke` and `storage`.
 //!
-//! A run warms up, suffers, heals and gives an account of itself. Safety is judged at every event. After the healing the
-//! cluster owes progress within a bounded time; then every partition is read back, the broker is killed and the same is read
+//! A run warms up, suffers, heals and gives an account of itself. Safety is judged at every event. First the broker and a few
+//! clients are healed, and owe progress while the other clients are as broken as they were; then everything is. After that every partition is read back, the broker is killed and the same is read
 //! again; then the power is cut, and read again; then it is stopped cleanly, its directory is verified offline, and
 //! everything is read once more. Every third run then wounds the stopped directory in one place.
 
@@ -11,19 +11,24 @@ mod trial;
 use crate::atlas::Law;
 use crate::chaos::Chaos;
 use crate::cluster::Broker;
-use crate::fault::FaultKind;
-use crate::history::Event;
-use crate::node::NodeOptions;
+use crate::env::SimEnv;
+use crate::fault::{FaultKind, Rates};
+use crate::history::{ClientId, Event};
+use crate::node::{NodeId, NodeOptions};
 use crate::run::{Limits, Outcome, Simulation};
 use crate::witness;
 use crate::workload::{
     Stage, Topic, commits, group, pipeliner, producer, reader, revenant, scanner, stranger,
     turnover, zombie,
 };
-use crate::world::World;
+use crate::world::{LocalFuture, World};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
+
+/// Without a fault, until so much was achieved or so long.
+const WARM_ADVANCES: u64 = 3;
+const WARM_MAX: Duration = Duration::from_secs(20);
 
 /// How long a healed cluster may take for anything it owes.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -74,6 +79,11 @@ const STORAGE_MENU: &[(FaultKind, u32)] = &[
     (FaultKind::DiskReadError, 3_000),
     (FaultKind::DiskWriteError, 300),
     (FaultKind::DiskMetadataError, 1_000),
+    (FaultKind::DiskReadFlip, 3_000),
+    (FaultKind::DiskStaleRead, 3_000),
+    (FaultKind::DiskMisdirectedRead, 3_000),
+    (FaultKind::DiskReadOnly, 3_000),
+    (FaultKind::DiskReplaced, 50_000),
     (FaultKind::DiskNoSpace, 5_000),
     (FaultKind::DiskShortRead, 200_000),
     (FaultKind::DiskStall, 200),
@@ -97,6 +107,9 @@ const STORAGE_MENU: &[(FaultKind, u32)] = &[
     (FaultKind::NodePowerCut, 40_000),
     (FaultKind::NodePause, 10_000),
     (FaultKind::NodeStarve, 200_000),
+    (FaultKind::ClientKill, 10_000),
+    (FaultKind::ClientPause, 2_000),
+    (FaultKind::ClientCut, 5_000),
     (FaultKind::ClockOffset, 200_000),
     (FaultKind::ClockDrift, 300_000),
     (FaultKind::ClockStep, 20_000),
@@ -156,7 +169,12 @@ async fn live(world: World, size: Size) {
     let decisions = world.decisions();
     let partitions = decisions.between(decisions.stream("profile/partitions"), 1, 4) as i32;
     let length = decisions.stream("profile/length");
-    let advances = decisions.between(length, size.advances.0, size.advances.1);
+    // Hardly ever fewer: but a run that fails can be told with fewer.
+    let brief = decisions.chance(decisions.stream("profile/brief"), 10_000);
+    let advances = match brief {
+        true => decisions.between(length, 1, size.advances.0),
+        false => decisions.between(length, size.advances.0, size.advances.1),
+    };
     let options = NodeOptions::named("broker");
     let broker = Broker::new(&world, options, partitions, draw_law(&world, size));
     let atlas = broker.atlas().clone();
@@ -165,7 +183,8 @@ async fn live(world: World, size: Size) {
     witness::watch(&world, broker.node, &stage);
     let (starter, told) = (broker.clone(), stage.clone());
     let chaos = Chaos::begin(&world, &[broker.node], move |_, _| starter.start(&told));
-    start_clients(&world, &stage, size);
+    let core = start_clients(&chaos, &stage, size);
+    warm_up(&world, &broker).await;
 
     world.spawn_harness(atlas.clone().rot());
     if atlas.law == Law::Lawless {
@@ -183,8 +202,11 @@ async fn live(world: World, size: Size) {
         })
         .await;
     healed.set(true);
-    chaos.heal();
     atlas.close();
+    if atlas.law != Law::Lawless {
+        account::core_progress(&world, &chaos, &broker, &stage, &core).await;
+    }
+    chaos.heal();
     if atlas.law == Law::Lawless {
         account::account_without_law(&world, &broker, &stage).await;
     } else if account::progress(&world, &broker, &stage).await {
@@ -192,6 +214,20 @@ async fn live(world: World, size: Size) {
         account::account(&world, &broker, &stage, wounds).await;
     }
     stage.conclude();
+}
+
+/// Three runs of four begin with a while in which nothing happens but work; the first start of the others may be broken at once.
+async fn warm_up(world: &World, broker: &Broker) {
+    let decisions = world.decisions();
+    if decisions.below(decisions.stream("profile/cold"), 4) == 0 {
+        return;
+    }
+    let rates = world.faults().rates();
+    world.faults().set_rates(Rates::none());
+    while broker.advances() < WARM_ADVANCES && world.elapsed() < WARM_MAX {
+        world.sleep(Duration::from_millis(20)).await;
+    }
+    world.faults().set_rates(rates);
 }
 
 /// Half of the disks keep their word; of the others most do damage where something survives it.
@@ -219,51 +255,74 @@ fn draw_topics(world: &World, partitions: i32) -> Vec<Topic> {
         .collect()
 }
 
-fn start_clients(world: &World, stage: &Rc<Stage>, size: Size) {
-    let add = |kind: &str, number: u64| {
-        let node = world.add_node(NodeOptions::named(format!("{kind}-{number}")));
-        (node, node.0, stage.clone())
-    };
-    for number in 0..size.producers {
-        let (node, id, stage) = add("producer", number);
-        world.start(node, move |env| producer::run(env, stage, id));
+/// Between the numbers of a client's lives. What a client knows of itself dies with it.
+const LIFE: ClientId = 256;
+
+/// What a client is, by its kind's name.
+type Main = fn(SimEnv, Rc<Stage>, ClientId) -> LocalFuture<()>;
+
+/// Starts all clients, and answers those that are healed first.
+fn start_clients(chaos: &Chaos, stage: &Rc<Stage>, size: Size) -> Vec<NodeId> {
+    let kinds: [(&str, u64, Main); 10] = [
+        ("producer", size.producers, |e, s, id| {
+            Box::pin(producer::run(e, s, id))
+        }),
+        ("reader", size.readers, |e, s, id| {
+            Box::pin(reader::run(e, s, id))
+        }),
+        ("committer", size.committers, |e, s, id| {
+            Box::pin(commits::run(e, s, id))
+        }),
+        ("turnover", size.turnovers, |e, s, id| {
+            Box::pin(turnover::run(e, s, id))
+        }),
+        ("revenant", size.revenants, |e, s, id| {
+            Box::pin(revenant::run(e, s, id))
+        }),
+        ("member", size.members, |e, s, id| {
+            Box::pin(group::run(e, s, id))
+        }),
+        ("pipeliner", size.pipeliners, |e, s, id| {
+            Box::pin(pipeliner::run(e, s, id))
+        }),
+        ("stranger", size.strangers, |e, s, id| {
+            Box::pin(stranger::run(e, s, id))
+        }),
+        ("scanner", size.scanners, |e, s, id| {
+            Box::pin(scanner::run(e, s, id))
+        }),
+        ("zombie", size.zombies, |e, s, id| {
+            Box::pin(zombie::run(e, s, id))
+        }),
+    ];
+    let decisions = stage.world.decisions();
+    let mut core = Vec::new();
+    for (kind, count, main) in kinds {
+        // A few runs do without one kind; and a run that fails without it is told more shortly.
+        let stream = decisions.stream(&format!("profile/without/{kind}"));
+        let count = match count > 0 && kind != "producer" && decisions.chance(stream, 30_000) {
+            true => 0,
+            false => count,
+        };
+        for number in 0..count {
+            let node = stage
+                .world
+                .add_node(NodeOptions::named(format!("{kind}-{number}")));
+            if number == 0 && ["producer", "reader", "committer"].contains(&kind) {
+                core.push(node);
+            }
+            // What these have begun with a topic, nobody else could go on with.
+            if ["turnover", "revenant", "zombie"].contains(&kind) {
+                stage.world.faults().never(node, FaultKind::ClientKill);
+            }
+            let stage = stage.clone();
+            chaos.add_client(node, move |world, node| {
+                let (stage, life) = (stage.clone(), world.incarnation(node));
+                world.start(node, move |env| main(env, stage, node.0 + LIFE * life));
+            });
+        }
     }
-    for number in 0..size.readers {
-        let (node, id, stage) = add("reader", number);
-        world.start(node, move |env| reader::run(env, stage, id));
-    }
-    for number in 0..size.committers {
-        let (node, id, stage) = add("committer", number);
-        world.start(node, move |env| commits::run(env, stage, id));
-    }
-    for number in 0..size.turnovers {
-        let (node, id, stage) = add("turnover", number);
-        world.start(node, move |env| turnover::run(env, stage, id));
-    }
-    for number in 0..size.revenants {
-        let (node, id, stage) = add("revenant", number);
-        world.start(node, move |env| revenant::run(env, stage, id));
-    }
-    for number in 0..size.members {
-        let (node, id, stage) = add("member", number);
-        world.start(node, move |env| group::run(env, stage, id));
-    }
-    for number in 0..size.pipeliners {
-        let (node, id, stage) = add("pipeliner", number);
-        world.start(node, move |env| pipeliner::run(env, stage, id));
-    }
-    for number in 0..size.strangers {
-        let (node, id, stage) = add("stranger", number);
-        world.start(node, move |env| stranger::run(env, stage, id));
-    }
-    for number in 0..size.scanners {
-        let (node, id, stage) = add("scanner", number);
-        world.start(node, move |env| scanner::run(env, stage, id));
-    }
-    for number in 0..size.zombies {
-        let (node, id, stage) = add("zombie", number);
-        world.start(node, move |env| zombie::run(env, stage, id));
-    }
+    core
 }
 
 #[cfg(test)]

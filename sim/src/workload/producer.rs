@@ -252,7 +252,7 @@ pub async fn probe(
     }
 }
 
-async fn probe_one(
+pub(super) async fn probe_one(
     stage: &Rc<Stage>,
     producer: &Producer<SimEnv>,
     client: ClientId,

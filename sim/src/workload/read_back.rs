@@ -136,10 +136,16 @@ async fn read(
     /// Polls without a record before a damaged place counts as refused.
     const TRIES: u32 = 3;
     let end = place(client, partition, OffsetSpec::Latest, until).await?;
-    let options = ConsumerOptions {
+    let decisions = stage.world.decisions();
+    let narrow = decisions.below(decisions.stream("read-back/narrow"), 6) == 0;
+    let mut options = ConsumerOptions {
         offset_reset: OffsetReset::Error,
         ..ConsumerOptions::default()
     };
+    if narrow {
+        // Less than any batch has: it is given all the same, one at a time.
+        (options.fetch_bytes_max, options.partition_bytes_max) = (1, 1);
+    }
     let consumer = Consumer::new(client, options);
     consumer.assign(&[(partition.clone(), StartAt::Offset(start))]);
     let mut whole = Whole {

@@ -353,12 +353,13 @@ pub fn scenario(files: &[PathBuf]) -> Result<bool, String> {
         let scenario = Scenario::parse(&text).map_err(|why| format!("{place}: {why}"))?;
         let outcome = scenario.run().map_err(|why| format!("{place}: {why}"))?;
         let verdict = verdict(&outcome);
-        if scenario.is_met_by(&outcome) {
-            println!("{place}: as expected: {verdict}");
-        } else {
-            met = false;
-            let expected = scenario.expected.as_deref().unwrap_or("ok");
-            println!("{place}: expected {expected}, but: {verdict}");
+        println!("{place}: {}", outcome.name);
+        match scenario.judge(&outcome) {
+            Ok(()) => println!("{place}: as expected: {verdict}"),
+            Err(why) => {
+                met = false;
+                println!("{place}: {why}, but: {verdict}");
+            }
         }
     }
     Ok(met)

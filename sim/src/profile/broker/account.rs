@@ -1,11 +1,13 @@
 //! What a healed broker owes: progress, and an account of everything that it was given.
 
 use super::{PATIENCE, trial};
+use crate::atlas::Law;
+use crate::chaos::Chaos;
 use crate::cluster::Broker;
 use crate::env::SimEnv;
 use crate::history::Event;
 use crate::node::{NodeId, NodeOptions};
-use crate::workload::{Phase, Stage, producer, read_back};
+use crate::workload::{Phase, Stage, producer, prompt, read_back};
 use crate::world::World;
 use std::cell::Cell;
 use std::future::Future;
@@ -15,27 +17,26 @@ use std::time::Duration;
 /// A broker that refused to start so often will not start.
 pub(super) const REFUSALS: u32 = 5;
 
+/// What a healed core owes while everybody else goes on suffering: it serves, and every partition takes records.
+pub(super) async fn core_progress(
+    world: &World,
+    chaos: &Chaos,
+    broker: &Rc<Broker>,
+    stage: &Rc<Stage>,
+    core: &[NodeId],
+) {
+    chaos.heal_core(core);
+    let done = Rc::new(Cell::new(false));
+    let over = done.clone();
+    let harassed = chaos.clone();
+    world.spawn_harness(async move { harassed.harass_while(|| !over.get()).await });
+    serves_and_takes(world, broker, stage, "core").await;
+    done.set(true);
+}
+
 /// What a healed cluster owes: it serves, every partition takes records, and whoever waits gets an answer.
 pub(super) async fn progress(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage>) -> bool {
-    if !broker.until_serving(PATIENCE).await {
-        let (invariant, why) = broker.absence();
-        world.fail(
-            invariant,
-            format!("the healed broker does not come back: {why}"),
-        );
-        return false;
-    }
-    let prober = world.add_node(NodeOptions::named("prober"));
-    let id = prober.0;
-    let probed = on_node(world, prober, stage, move |env, stage| {
-        producer::probe(env, stage, id, PATIENCE)
-    })
-    .await;
-    if let Some((partition, why)) = probed.first() {
-        world.fail(
-            "LIVE-PRODUCE",
-            format!("{partition} takes no record {PATIENCE:?} after the healing: {why}"),
-        );
+    if !serves_and_takes(world, broker, stage, "prober").await {
         return false;
     }
     stage.phase.set(Phase::Drain);
@@ -57,6 +58,49 @@ pub(super) async fn progress(world: &World, broker: &Rc<Broker>, stage: &Rc<Stag
                 "{} clients do not end {PATIENCE:?} after the healing",
                 stage.busy.get()
             ),
+        );
+        return false;
+    }
+    broker.atlas().law != Law::Sound || tells_at_once(world, stage).await
+}
+
+/// Whether readers who wait get what comes. Damage may be in their way.
+async fn tells_at_once(world: &World, stage: &Rc<Stage>) -> bool {
+    let node = world.add_node(NodeOptions::named("waiter"));
+    let id = node.0;
+    let errand = move |env, stage| prompt::run(env, stage, id, PATIENCE);
+    let left = on_node(world, node, stage, errand).await;
+    if let Some((partition, why)) = left.first() {
+        world.fail("LIVE-CONSUME", format!("{partition}: {why}"));
+    }
+    left.is_empty()
+}
+
+/// Whether the broker comes back, and takes a record into each partition. A node of this name asks.
+async fn serves_and_takes(
+    world: &World,
+    broker: &Rc<Broker>,
+    stage: &Rc<Stage>,
+    name: &str,
+) -> bool {
+    if !broker.until_serving(PATIENCE).await {
+        let (invariant, why) = broker.absence();
+        world.fail(
+            invariant,
+            format!("the healed broker does not come back: {why}"),
+        );
+        return false;
+    }
+    let prober = world.add_node(NodeOptions::named(name));
+    let id = prober.0;
+    let probed = on_node(world, prober, stage, move |env, stage| {
+        producer::probe(env, stage, id, PATIENCE)
+    })
+    .await;
+    if let Some((partition, why)) = probed.first() {
+        world.fail(
+            "LIVE-PRODUCE",
+            format!("{partition} takes no record {PATIENCE:?} after the healing: {why}"),
         );
         return false;
     }

@@ -14,6 +14,12 @@ pub const COMMAND: Command = Command {
     read: |words| {
         let kind = words.next("KIND")?;
         let kind = FaultKind::parse(kind).ok_or_else(|| format!("there is no fault `{kind}`"))?;
+        if let Some(instead) = done_by(kind) {
+            return Err(format!(
+                "{} happens in a story where it says so: `{instead}`",
+                kind.name()
+            ));
+        }
         let rate = match words.next("how often")? {
             "always" => 1_000_000,
             other => {
@@ -28,6 +34,19 @@ pub const COMMAND: Command = Command {
         Ok(Box::new(Fault { kind, rate }))
     },
 };
+
+/// The command that does what no opportunity brings about.
+fn done_by(kind: FaultKind) -> Option<&'static str> {
+    match kind {
+        FaultKind::NodeKill | FaultKind::NodeKillInRecovery | FaultKind::ClientKill => Some("kill"),
+        FaultKind::NodePowerCut | FaultKind::NodePowerCutAll => Some("cut-power"),
+        FaultKind::NodePause | FaultKind::ClientPause => Some("pause"),
+        FaultKind::NetCut | FaultKind::ClientCut => Some("cut"),
+        FaultKind::ClockStep | FaultKind::ClockFreeze => Some("clock"),
+        FaultKind::DiskReadOnly | FaultKind::DiskSlow | FaultKind::DiskReplaced => Some("disk"),
+        _ => None,
+    }
+}
 
 struct Fault {
     kind: FaultKind,

@@ -1,0 +1,100 @@
+//! A reader that waits at the end of a partition while a record is on its way there: it gets it soon, however patient it said it was.
+
+use super::{Stage, producer};
+use crate::env::SimEnv;
+use crate::history::ClientId;
+use futures_util::future::join;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+use taffrail_client::{
+    Client, ClientOptions, Consumer, ConsumerOptions, OffsetReset, OffsetSpec, Producer,
+    ProducerOptions, StartAt, TopicPartitionName,
+};
+use taffrail_env::Clock;
+
+/// So long the reader offers to wait.
+const WAIT: Duration = Duration::from_secs(30);
+/// So soon after the acknowledgement it has the record.
+const SOON: Duration = Duration::from_secs(5);
+/// How often each partition is tried: the record comes a little before or after the reader.
+const TIMES: u32 = 3;
+
+/// Tries every partition. Answers those whose reader was left waiting.
+pub async fn run(
+    env: SimEnv,
+    stage: Rc<Stage>,
+    id: ClientId,
+    patience: Duration,
+) -> Vec<(TopicPartitionName, String)> {
+    let brokers = std::slice::from_ref(&stage.broker);
+    let client = Client::new(&env, brokers, ClientOptions::default());
+    let options = ProducerOptions {
+        delivery_timeout: patience,
+        block_max: patience,
+        ..ProducerOptions::default()
+    };
+    let producer = Producer::new(&client, options);
+    let mut left = Vec::new();
+    for partition in stage.partitions() {
+        for _ in 0..TIMES {
+            if let Err(why) = wait(&env, &stage, &client, &producer, (id, &partition)).await {
+                left.push((partition, why));
+                break;
+            }
+        }
+    }
+    left
+}
+
+async fn wait(
+    env: &SimEnv,
+    stage: &Rc<Stage>,
+    client: &Client<SimEnv>,
+    producer: &Producer<SimEnv>,
+    (id, partition): (ClientId, &TopicPartitionName),
+) -> Result<(), String> {
+    let wanted = BTreeMap::from([(partition.clone(), OffsetSpec::Latest)]);
+    let found = client.list_offsets(&wanted, env.now() + WAIT).await;
+    let found = found.map_err(|error| error.to_string())?;
+    let end = found.get(partition).and_then(|found| found.offset);
+    let options = ConsumerOptions {
+        offset_reset: OffsetReset::Error,
+        fetch_wait_max: WAIT,
+        ..ConsumerOptions::default()
+    };
+    let consumer = Consumer::new(client, options);
+    consumer.assign(&[(partition.clone(), StartAt::Offset(end.unwrap_or(0)))]);
+    let decisions = stage.world.decisions();
+    let stream = decisions.stream(&format!("prompt-{id}/pause"));
+    let pauses = [
+        decisions.below(stream, 3_000),
+        decisions.below(stream, 3_000),
+    ];
+    let acked = Cell::new(None);
+    let send = async {
+        env.sleep(Duration::from_micros(pauses[0])).await;
+        let (_, sent) = producer::probe_one(stage, producer, id, partition).await;
+        acked.set(Some(env.now()));
+        sent
+    };
+    let read = async {
+        env.sleep(Duration::from_micros(pauses[1])).await;
+        let records = consumer.poll(WAIT).await.map_err(|error| error.to_string());
+        (records.map(|records| records.len()), env.now())
+    };
+    let (sent, (read, at)) = join(send, read).await;
+    sent?;
+    let acked = acked.get().unwrap_or(at);
+    match read? {
+        0 => Err(format!(
+            "nothing came within {WAIT:?} to a reader who waited at the end"
+        )),
+        _ if at.saturating_since(acked) > SOON => Err(format!(
+            "a reader who waited at the end got a record {:?} after it was acknowledged",
+            at.saturating_since(acked)
+        )),
+        _ => Ok(()),
+    }
+}
