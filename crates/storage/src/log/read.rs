@@ -151,7 +151,9 @@ impl<E: Env> Log<E> {
                 // What is wrong may lie behind what was asked for.
                 _ if chunk.is_wide => (wanted, retried) = (1, false),
                 Ok(Err((position, what))) => {
-                    digest = self.settle_doubt(segment, position, &what).await?;
+                    digest = self
+                        .settle_doubt(segment, position, &what, Some(&digest))
+                        .await?;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -191,7 +193,7 @@ impl<E: Env> Log<E> {
             digests.insert(number, base, digest.clone());
             return Ok(digest);
         }
-        self.settle_doubt(segment, 0, "its digest does not verify")
+        self.settle_doubt(segment, 0, "its digest does not verify", None)
             .await
     }
 
@@ -260,11 +262,13 @@ impl<E: Env> Log<E> {
     }
 
     /// Digest and segment do not agree. The mark says which of them is wrong: makes the digest again, or finds the segment corrupt.
+    /// `had` is the digest by which it was read, if there was one.
     async fn settle_doubt(
         &self,
         segment: &Segment,
         position: u64,
         what: &str,
+        had: Option<&[DigestEntry]>,
     ) -> Result<Rc<Vec<DigestEntry>>, ReadError> {
         let base = segment.base_offset;
         let known = self.inner.running.borrow().corrupt.get(&base).cloned();
@@ -276,10 +280,9 @@ impl<E: Env> Log<E> {
                     digest.extend(side.take_entries());
                     let digest = Rc::new(digest);
                     let mut digests = self.shard.digests.borrow_mut();
-                    let had = digests.get(self.inner.number, base);
                     digests.insert(self.inner.number, base, digest.clone());
                     // The same digest as before: then a record's own checksum is what is wrong.
-                    if had.as_deref().is_none_or(|had| *had != *digest) {
+                    if had.is_none_or(|had| *had != **digest) {
                         return Ok(digest);
                     }
                 }

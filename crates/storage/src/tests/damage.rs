@@ -284,6 +284,26 @@ fn an_older_block_in_the_place_of_a_newer_one_is_not_served() {
 }
 
 #[test]
+fn what_does_not_verify_is_refused_even_if_no_digest_is_kept() {
+    let mut disk = filled(60);
+    let path = file_of(&disk, 0, "00000000000000000000.log");
+    disk.corrupt(&path, 3_000);
+    let forgetful = Options {
+        digest_cache_bytes: 0,
+        ..options()
+    };
+    let env = TestEnv::new(9, disk);
+    let inner = env.clone();
+    let (good, refused) = env
+        .run(async move {
+            let logs = open_one(&inner, forgetful).await;
+            read_what_goes(&logs.get(partition(0)).expect("there")).await
+        })
+        .expect("it ends");
+    assert!(good > 40 && refused > 0, "{good} and {refused}");
+}
+
+#[test]
 fn a_damaged_digest_is_made_again() {
     let sound = filled(60);
     let path = file_of(&sound, 0, "00000000000000000000.digest");
