@@ -180,6 +180,8 @@ pub struct Told {
     pub time: u64,
     /// Events of the trace before it.
     pub events: u64,
+    /// The number of the node that told it; 0 is the harness.
+    pub node: u32,
     pub event: crate::history::Event,
 }
 

@@ -106,6 +106,7 @@ impl Story {
             let play = Play::new(world.clone());
             for line in &self.lines {
                 write(&told, &[&line.text], "");
+                world.note(0, 0, 0, || line.text.clone());
                 match line.act.run(&play).await {
                     Ok(answer) => {
                         write(&told, &answer, "    ");

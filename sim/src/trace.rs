@@ -18,7 +18,7 @@ pub enum EventKind {
     Timer = 2,
     /// A task ended; a: its id.
     TaskEnd = 3,
-    /// A node's incarnation began; a: the incarnation.
+    /// A node's incarnation began; a: the incarnation, b: how fast its monotonic clock is in parts per million, as two's complement.
     Start = 10,
     /// A node's program ended by itself; a: the incarnation.
     Exit = 11,
@@ -28,7 +28,7 @@ pub enum EventKind {
     PowerCut = 13,
     Pause = 14,
     Resume = 15,
-    /// The wall clock was stepped; a: by how much, as two's complement.
+    /// The wall clock was stepped; a: by how many nanoseconds, as two's complement, b: 0. Or b: 1 if it goes on, 2 if it stands still.
     ClockStep = 16,
     WipeDisk = 17,
     /// A disk operation began; a: operation, b: offset, digest: of what is written.
@@ -37,6 +37,8 @@ pub enum EventKind {
     DiskEnd = 31,
     /// A name changed or was looked up; a: operation, digest: of the path.
     DiskName = 32,
+    /// A disk is in another condition; a: the kind of fault, b: how bad (times slower, nanoseconds of stall, 1), or 0 if that is over.
+    DiskCondition = 33,
     /// Connection attempt; a: port, b: the other node.
     Connect = 50,
     /// Connection established; a: connection.
@@ -55,6 +57,8 @@ pub enum EventKind {
     Fault = 70,
     /// Something that a workload or a checker put into the trace.
     Note = 80,
+    /// The run is in another phase; its name is the text.
+    Phase = 81,
 }
 
 /// One event, as recorded.

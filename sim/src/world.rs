@@ -139,13 +139,16 @@ impl World {
             let stream = self.0.decisions.stream(&format!("{id}/clock-offset"));
             // Up to ten days, either way.
             let offset = self.0.decisions.below(stream, 1_728_000_000_000_000) as i64;
-            node.clock.step(offset - 864_000_000_000_000);
+            let offset = offset - 864_000_000_000_000;
+            node.clock.step(offset);
+            self.event(EventKind::ClockStep, id.number(), (offset as u64, 0, 0));
             self.0.faults.count_met(FaultKind::ClockOffset);
         }
         if self.strikes(&node, FaultKind::DiskSlow) {
             let stream = self.0.decisions.stream(&format!("{id}/disk/slow"));
             let factor = [10, 100, 1_000, 10_000][self.0.decisions.below(stream, 4) as usize];
             node.device.slow.set(factor);
+            node.device.tell(self, FaultKind::DiskSlow, factor);
         }
         self.nodes.borrow_mut().push(node);
         id
@@ -224,7 +227,8 @@ impl World {
         if !place.powered.replace(true) {
             self.network.power_on(self, node);
         }
-        self.event(EventKind::Start, life.number(), (incarnation.into(), 0, 0));
+        let details = (incarnation.into(), drift as u64, 0);
+        self.event(EventKind::Start, life.number(), details);
         let env = SimEnv::new(self.clone(), place, life.clone(), 0);
         let world = self.clone();
         let owner = Owner {
@@ -256,6 +260,7 @@ impl World {
             self.told.borrow_mut().push(Told {
                 time: self.nanos(),
                 events: self.events(),
+                node: self.speaker(),
                 event: event.clone(),
             });
         }
@@ -385,14 +390,18 @@ impl World {
 
     /// Puts something of the workload's into the trace.
     pub fn note(&self, a: u64, b: u64, digest: u64, text: impl FnOnce() -> String) {
-        let number = self.current.borrow().as_ref().map_or(0, |l| l.number());
-        self.trace.borrow_mut().event(
-            EventKind::Note,
-            number,
-            self.now.get(),
-            (a, b, digest),
-            || Some(text()),
-        );
+        self.event_with(EventKind::Note, self.speaker(), (a, b, digest), text);
+    }
+
+    /// The run is in another phase from here on.
+    pub fn phase(&self, name: &'static str) {
+        self.event_with(EventKind::Phase, 0, (0, 0, 0), || name.to_owned());
+    }
+
+    /// The number of the node whose process runs now; 0 is the harness.
+    fn speaker(&self) -> u32 {
+        let current = self.current.borrow();
+        current.as_ref().map_or(0, |life| life.number())
     }
 
     /// One more operation of the workload was acknowledged.

@@ -135,6 +135,12 @@ impl Device {
         }
     }
 
+    /// Puts into the trace that the disk is in another condition; see [`EventKind::DiskCondition`].
+    pub fn tell(&self, world: &World, kind: FaultKind, measure: u64) {
+        let details = (kind as u64, measure, 0);
+        world.event(EventKind::DiskCondition, self.node.number(), details);
+    }
+
     pub fn next_id(&self) -> u64 {
         self.next.replace(self.next.get() + 1)
     }
@@ -157,6 +163,7 @@ impl Device {
                 .decisions()
                 .between(stream, 1_000_000_000, 60_000_000_000);
             self.stalled_until.set(now + stall);
+            self.tell(world, FaultKind::DiskStall, stall);
         }
         let stalled = self.stalled_until.get().saturating_sub(now);
         if stalled > 0 {
@@ -247,6 +254,13 @@ impl Device {
         self.slow.set(1);
         self.stalled_until.set(0);
         self.files.borrow_mut().read_only = false;
+        for over in [
+            FaultKind::DiskSlow,
+            FaultKind::DiskStall,
+            FaultKind::DiskReadOnly,
+        ] {
+            self.tell(world, over, 0);
+        }
         for handle in self.busy.borrow().values() {
             handle.hurry(world);
         }

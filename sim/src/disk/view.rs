@@ -52,11 +52,16 @@ impl DiskView {
     /// Makes the disk larger or smaller; below what is used, every allocation fails.
     pub fn set_capacity(&self, bytes: u64) {
         self.device.files.borrow_mut().capacity = bytes;
+        let full = self.available() == 0;
+        self.device
+            .tell(&self.world, FaultKind::DiskNoSpace, full.into());
     }
 
     /// Remounts read-only, or writable again.
     pub fn set_read_only(&self, read_only: bool) {
         self.device.files.borrow_mut().read_only = read_only;
+        self.device
+            .tell(&self.world, FaultKind::DiskReadOnly, read_only.into());
     }
 
     /// Makes every operation so many times slower.
@@ -66,6 +71,8 @@ impl DiskView {
                 .fault(self.device.node, FaultKind::DiskSlow, factor);
         }
         self.device.slow.set(factor.max(1));
+        let measure = if factor > 1 { factor } else { 0 };
+        self.device.tell(&self.world, FaultKind::DiskSlow, measure);
     }
 
     /// No operation that begins within the next `nanos` ends before they are over.
@@ -73,6 +80,7 @@ impl DiskView {
         self.world
             .fault(self.device.node, FaultKind::DiskStall, nanos);
         self.device.stalled_until.set(self.world.nanos() + nanos);
+        self.device.tell(&self.world, FaultKind::DiskStall, nanos);
     }
 
     /// Ends slowness, stall and read-only mount; operations that were caught in them end now.

@@ -194,6 +194,7 @@ async fn live(world: World, size: Size) {
     let healed = Rc::new(Cell::new(false));
     let over = healed.clone();
     world.spawn_harness(broker.clone().restart_at_times(move || over.get()));
+    world.phase("chaos");
     chaos
         .rage_while(|| {
             let gives_up =
@@ -204,13 +205,16 @@ async fn live(world: World, size: Size) {
     healed.set(true);
     atlas.close();
     if atlas.law != Law::Lawless {
+        world.phase("core healed");
         account::core_progress(&world, &chaos, &broker, &stage, &core).await;
     }
     chaos.heal();
+    world.phase("healed");
     if atlas.law == Law::Lawless {
         account::account_without_law(&world, &broker, &stage).await;
     } else if account::progress(&world, &broker, &stage).await {
         let wounds = size.wounds && decisions.below(decisions.stream("profile/wounds"), 3) == 0;
+        world.phase("account");
         account::account(&world, &broker, &stage, wounds).await;
     }
     stage.conclude();

@@ -102,8 +102,10 @@ async fn story(world: World, recovery: Recovery) {
         let (judge, promises) = (world.clone(), promises.clone());
         world.start(*client, move |env| produce(env, judge, promises));
     }
+    world.phase("chaos");
     chaos.rage(RAGE).await;
     chaos.heal();
+    world.phase("healed");
     let before = promises.acknowledged.borrow().len();
     world.sleep(CALM).await;
     if promises.acknowledged.borrow().len() == before {
