@@ -226,6 +226,7 @@ async fn warm_up(world: &World, broker: &Broker) {
     if decisions.below(decisions.stream("profile/cold"), 4) == 0 {
         return;
     }
+    world.phase("warm-up");
     let rates = world.faults().rates();
     world.faults().set_rates(Rates::none());
     while broker.advances() < WARM_ADVANCES && world.elapsed() < WARM_MAX {
