@@ -300,3 +300,23 @@ pub enum Event {
         bytes: u64,
     },
 }
+
+impl Event {
+    /// Whether an operation of a client ends with this, well or not.
+    pub fn ends_operation(&self) -> bool {
+        match self {
+            Event::SendAcked { .. }
+            | Event::SendFailed { .. }
+            | Event::SendUnknown { .. }
+            | Event::PollAcked { .. }
+            | Event::PollOutOfRange { .. }
+            | Event::PollFailed { .. }
+            | Event::EndAcked { .. }
+            | Event::EarliestAcked { .. }
+            | Event::CommitAcked { .. }
+            | Event::CommitFailed { .. }
+            | Event::CommittedAcked { .. } => true,
+            _ => false,
+        }
+    }
+}

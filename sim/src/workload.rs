@@ -105,7 +105,9 @@ impl Stage {
 
     /// Shows the judges what happened; an objection ends the run.
     pub fn tell(&self, event: Event) {
-        self.world.count_operation();
+        if event.ends_operation() {
+            self.world.count_operation();
+        }
         self.world.keep_history(&event);
         self.observe(event);
     }
@@ -153,7 +155,6 @@ impl Stage {
     }
 
     pub fn count(&self, what: &'static str) {
-        self.world.count(what);
         self.world.count(what);
     }
 
