@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 use taffrail_broker::config::StaticSettings;
-use taffrail_broker::{IN_FLIGHT_MAX, Inspection, Node, NodeConfig, StartError};
+use taffrail_broker::{IN_FLIGHT_MAX, Inspection, Node, NodeConfig, Replayed, StartError};
 use taffrail_client::TopicPartitionName;
 use taffrail_env::{Clock, Spawn};
 use taffrail_record::TopicPartition;
@@ -215,7 +215,12 @@ impl Broker {
             self.look(&stage, &node).await;
             looks += 1;
             if looks.is_multiple_of(16) && self.atlas.law != Law::Lawless {
-                audit(&env, &self.world, &stage, &node);
+                let auditor = Auditor {
+                    broker: self.clone(),
+                    stage: stage.clone(),
+                    node: node.clone(),
+                };
+                env.spawn(auditor.audit(looks / 16));
             }
         }
     }
@@ -268,6 +273,14 @@ impl Broker {
             bound: IN_FLIGHT_MAX,
         });
         *self.seen.borrow_mut() = Some(seen);
+    }
+
+    /// One of the partitions that the last look saw, in turn.
+    fn partition(&self, turn: usize) -> Option<TopicPartition> {
+        let seen = self.seen.borrow();
+        let views = &seen.as_ref()?.partitions;
+        let view = views.get(turn.checked_rem(views.len())?)?;
+        Some(view.partition)
     }
 
     /// If something was done to the directory just now, notes what the offline verification says of it.
@@ -468,15 +481,48 @@ async fn findings(env: &SimEnv) -> Result<Vec<Finding>, String> {
     Ok(findings)
 }
 
-/// Compares what the node serves of metadata and groups with a replay of their logs.
-fn audit(env: &SimEnv, world: &World, stage: &Rc<Stage>, node: &Node<SimEnv>) {
-    let (world, stage, node) = (world.clone(), stage.clone(), node.clone());
-    env.spawn(async move {
-        match node.audit().await {
-            Ok(()) => stage.count("audits"),
-            Err(difference) => world.fail(difference.invariant, difference.what),
+/// Compares what a serving node has in memory with a replay of its logs.
+struct Auditor {
+    broker: Rc<Broker>,
+    stage: Rc<Stage>,
+    node: Node<SimEnv>,
+}
+
+impl Auditor {
+    /// Metadata and groups, and the producers of one partition after the other.
+    async fn audit(self, turn: u32) {
+        match self.node.audit().await {
+            Ok(replayed) => {
+                self.stage.count("audits");
+                replayed
+                    .into_iter()
+                    .for_each(|replayed| self.tell(replayed));
+            }
+            Err(difference) => {
+                let world = &self.broker.world;
+                return world.fail(difference.invariant, difference.what);
+            }
         }
-    });
+        let Some(partition) = self.broker.partition(turn as usize) else {
+            return;
+        };
+        // Where the clock jumps, a producer may be so old that it is forgotten.
+        let complete = is_clock_steady(&self.broker.world);
+        if let Some(replayed) = self.node.audit_producers(partition, complete).await {
+            self.stage.count("producer-audits");
+            self.tell(replayed);
+        }
+    }
+
+    fn tell(&self, replayed: Replayed) {
+        self.stage.tell(Event::Digests {
+            what: replayed.invariant,
+            of: replayed.of,
+            node: self.broker.node.number(),
+            live: replayed.live,
+            replayed: replayed.replayed,
+        });
+    }
 }
 
 fn address(node: NodeId) -> String {
@@ -519,6 +565,12 @@ fn draw_rest(world: &World, config: &mut NodeConfig) {
     storage.flush_files_max = [128, 3, 1][pick(3)];
     storage.reserve_step_max = [16 << 20, 32 << 10][pick(2)];
     storage.uncommitted_bytes_max_per_partition = [64 << 20, 64 << 20, 40_000][pick(3)];
+}
+
+fn is_clock_steady(world: &World) -> bool {
+    let faults = world.faults();
+    let steady = [FaultKind::ClockStep, FaultKind::ClockFreeze];
+    steady.iter().all(|kind| faults.rate(*kind) == 0)
 }
 
 /// Small sizes and few shards or many, so that rolls, recycling and checkpoints happen all the time.
@@ -574,9 +626,7 @@ fn draw_config(world: &World, node: NodeId, partitions: i32) -> NodeConfig {
     config.storage.tail_cache_bytes = [0, 10_000, 1 << 20][pick(3)];
     config.storage.digest_interval_bytes = [1, 500, 65_536][pick(3)];
     draw_rest(world, &mut config);
-    let faults = world.faults();
-    let steady = [FaultKind::ClockStep, FaultKind::ClockFreeze];
-    if steady.iter().all(|kind| faults.rate(*kind) == 0) {
+    if is_clock_steady(world) {
         // Nobody is taken for idle by a clock that is right, and no offset for old.
         config.storage.clock_agreement_min = Duration::from_millis([20, 1_000][pick(2)]);
         let often = config

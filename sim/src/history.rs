@@ -276,7 +276,10 @@ pub enum Event {
 
     /// Digests of one piece of state, computed in two ways that must agree.
     Digests {
+        /// The invariant that says so.
         what: &'static str,
+        /// Of what it is the state.
+        of: String,
         node: u32,
         live: u64,
         replayed: u64,

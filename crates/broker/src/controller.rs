@@ -25,7 +25,7 @@ use taffrail_replication::{Machine, Term, encoding};
 use taffrail_storage::{AppendError, LogConfig, ReadError, StorageError};
 
 use crate::metadata::{Command, Done, Duty, METADATA_TOPIC_ID, Metadata, Reply};
-use crate::node::{Difference, NodeConfig};
+use crate::node::{Difference, NodeConfig, Replayed};
 use crate::router::Router;
 use crate::settings::Settings;
 
@@ -427,28 +427,30 @@ impl<E: Env> Controller<E> {
         all
     }
 
-    /// STATE-EQUAL: reads the log again and compares.
-    pub async fn audit(&self) -> Result<(), Difference> {
+    /// CTRL-CONSISTENT: looks through the metadata. STATE-EQUAL: reads the log again.
+    pub async fn audit(&self) -> Result<Option<Replayed>, Difference> {
+        crate::metadata::check(&self.metadata())
+            .map_err(|what| Difference::new("CTRL-CONSISTENT", what))?;
         covers_prefix(&self.router, METADATA_LOG).await?;
-        let (position, digest, term) = {
+        let (position, live, term) = {
             let sequencer = self.sequencer.borrow();
             let digest = sequencer.machine().digest();
             (sequencer.position(), digest, sequencer.term())
         };
         let differs = |what: String| Err(Difference::new("STATE-EQUAL", what));
         match replay::replay(&self.router, term).await {
-            Ok((again, _)) if again.position() == position => match again.machine().digest() {
-                same if same == digest => Ok(()),
-                _ => differs(format!(
-                    "at {position} the log says other than the metadata"
-                )),
-            },
+            Ok((again, _)) if again.position() == position => Ok(Some(Replayed {
+                invariant: "STATE-EQUAL",
+                of: format!("metadata at {position}"),
+                live,
+                replayed: again.machine().digest(),
+            })),
             Ok((again, _)) if again.position() < position => differs(format!(
                 "the metadata's log ends at {}, and {position} was applied",
                 again.position()
             )),
             Err(RestoreFailure::Content(what)) => differs(what),
-            Ok(_) | Err(RestoreFailure::Storage(_) | RestoreFailure::Read(_)) => Ok(()),
+            Ok(_) | Err(RestoreFailure::Storage(_) | RestoreFailure::Read(_)) => Ok(None),
         }
     }
 

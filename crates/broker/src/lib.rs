@@ -31,5 +31,6 @@ pub use connection::IN_FLIGHT_MAX;
 pub use controller::{RestoreFailure, Unavailable};
 pub use metrics::{Metric, MetricKind, MetricsSnapshot};
 pub use node::{
-    Difference, Inspection, MEMORY_BYTES_MIN, Node, NodeConfig, PartitionView, StartError, start,
+    Difference, Inspection, MEMORY_BYTES_MIN, Node, NodeConfig, PartitionView, Replayed,
+    StartError, start,
 };

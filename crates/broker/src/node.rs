@@ -1,5 +1,6 @@
 //! A whole node: what it is started with, and the handle by which it is stopped and watched.
 
+mod audit;
 mod error;
 mod starting;
 mod view;
@@ -17,6 +18,7 @@ use crate::controller::SNAPSHOT_INTERVAL;
 use crate::group::SNAPSHOT_BYTES_MIN;
 use crate::signal::UnderWay;
 
+pub use audit::{Difference, Replayed};
 pub use error::StartError;
 pub use starting::{MEMORY_BYTES_MIN, start};
 pub use view::{Inspection, PartitionView};
@@ -107,26 +109,5 @@ impl<E: Env> Node<E> {
         self.broker.groups.stop();
         self.connections.none().await;
         self.broker.router.shutdown().await
-    }
-
-    /// Reads again what the logs say of the metadata, of groups and of their offsets, and compares it with what is served. Fine as well
-    /// if it cannot be told now.
-    pub async fn audit(&self) -> Result<(), Difference> {
-        self.broker.controller.audit().await?;
-        self.broker.groups.audit().await
-    }
-}
-
-/// State that the log does not bear out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// Which invariant that breaks.
-    pub invariant: &'static str,
-    pub what: String,
-}
-
-impl Difference {
-    pub(crate) fn new(invariant: &'static str, what: String) -> Difference {
-        Difference { invariant, what }
     }
 }

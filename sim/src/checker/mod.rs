@@ -98,14 +98,15 @@ pub fn all() -> Vec<Box<dyn Checker>> {
     ]
 }
 
-/// What profiles judge themselves, since nobody but the harness sees it: whether a node comes back, and whether a healed
-/// cluster goes on.
+/// What profiles judge themselves, since nobody but the harness sees it: whether a node comes back, whether a healed
+/// cluster goes on, and what a node says of its own metadata.
 const JUDGED_BY_PROFILES: &[&str] = &[
     "CHECKPOINT-ATOMIC",
     "SNAPSHOT-COVERS-PREFIX",
     "LIVE-PRODUCE",
     "LIVE-ACK",
     "LIVE-CONSUME",
+    "CTRL-CONSISTENT",
 ];
 
 /// Every invariant that a run may be found to break.

@@ -15,12 +15,13 @@ impl Checker for ReplayEqual {
         match case.event {
             Event::Digests {
                 what,
+                of,
                 node,
                 live,
                 replayed,
             } if live != replayed => {
                 let witness = format!(
-                    "node {node}: live state has digest {live:016x}, its replay {replayed:016x}"
+                    "node {node}: {of}: the live state has digest {live:016x}, its replay {replayed:016x}"
                 );
                 Err(Violation::new(what, witness))
             }

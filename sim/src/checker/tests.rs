@@ -680,6 +680,7 @@ fn a_commit_of_an_older_generation_comes_too_late() {
 fn state_that_its_replay_does_not_reproduce_is_seen() {
     let digests = |replayed| Event::Digests {
         what: "OFFSET-REPLAY-EQ",
+        of: "something".to_owned(),
         node: 1,
         live: 3,
         replayed,

@@ -22,7 +22,7 @@ use super::{
     new_member_id, partition_for,
 };
 use crate::metadata::RawTopicId;
-use crate::node::Difference;
+use crate::node::{Difference, Replayed};
 use crate::router::Router;
 
 mod load;
@@ -242,12 +242,13 @@ impl<E: Env> Groups<E> {
             .for_each(|partition| partition.delete_topics(topic_ids));
     }
 
-    /// OFFSET-REPLAY-EQ: reads the log of every partition again and compares. The text says what differs.
-    pub async fn audit(&self) -> Result<(), Difference> {
+    /// OFFSET-REPLAY-EQ: reads the log of every partition again.
+    pub async fn audit(&self) -> Result<Vec<Replayed>, Difference> {
+        let mut replayed = Vec::new();
         for partition in self.partitions() {
-            partition.audit().await?;
+            replayed.extend(partition.audit().await?);
         }
-        Ok(())
+        Ok(replayed)
     }
 
     /// Sleeps until the next deadline of any partition, or until there is an earlier one.

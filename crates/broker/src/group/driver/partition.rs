@@ -25,7 +25,7 @@ use crate::group::{
     Release, Serving, SyncReply, SyncRequest,
 };
 use crate::metadata::RawTopicId;
-use crate::node::Difference;
+use crate::node::{Difference, Replayed};
 use crate::router::Router;
 
 /// How long to wait before a partition that could not be read is read again; doubled up to the maximum.
@@ -426,30 +426,33 @@ impl<E: Env> Partition<E> {
         self.is_saving.set(false);
     }
 
-    /// Whether whoever reads the log has the live state. Fine as well if it cannot be told now.
-    pub async fn audit(self: &Rc<Self>) -> Result<(), Difference> {
+    /// The live state, and what whoever reads the log has. `None` if it cannot be told now.
+    pub async fn audit(self: &Rc<Self>) -> Result<Option<Replayed>, Difference> {
         covers_prefix(&self.shared.router, self.log).await?;
         let wrong = |what: String| {
             let what = format!("groups of partition {}: {what}", self.log);
             Difference::new("OFFSET-REPLAY-EQ", what)
         };
-        let (position, digest) = match &*self.phase.borrow() {
+        let (position, live) = match &*self.phase.borrow() {
             Phase::Serving(serving) if serving.is_committed() => {
                 serving.coordinator().check().map_err(wrong)?;
                 (serving.log_end(), serving.coordinator().stored().digest())
             }
-            _ => return Ok(()),
+            _ => return Ok(None),
         };
         match load(&self.shared.router, self.log, Some(position)).await {
-            Ok((stored, read)) if read == position && stored.digest() != digest => Err(wrong(
-                format!("at offset {position} the log says other than the coordinator"),
-            )),
+            Ok((stored, read)) if read == position => Ok(Some(Replayed {
+                invariant: "OFFSET-REPLAY-EQ",
+                of: format!("groups of partition {} at {position}", self.log),
+                live,
+                replayed: stored.digest(),
+            })),
             Ok((_, read)) if read < position => Err(wrong(format!(
                 "the log ends at offset {read}, and {position} was committed"
             ))),
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(None),
             Err(LoadError::Content(what)) => Err(wrong(what)),
-            Err(LoadError::NoLog | LoadError::Storage(_) | LoadError::Read(_)) => Ok(()),
+            Err(LoadError::NoLog | LoadError::Storage(_) | LoadError::Read(_)) => Ok(None),
         }
     }
 }
