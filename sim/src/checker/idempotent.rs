@@ -1,7 +1,8 @@
 //! IDEMPOTENT: what an idempotent producer sent to a partition is in the log at most once, in the order in which it was sent,
-//! and what it sends next is taken.
+//! and what it sends next is taken. NONMONOTONIC-SEND: of two of its sends to a partition, the later one is not acknowledged at a lower
+//! offset.
 
-use super::{Case, Checker, Violation};
+use super::{Case, Checker, Sent, Violation};
 use crate::history::{ClientId, Event, Written};
 use std::collections::BTreeMap;
 use taffrail_record::{Offset, TopicPartition};
@@ -11,6 +12,8 @@ use taffrail_record::{Offset, TopicPartition};
 pub struct Idempotent {
     sent: BTreeMap<u64, (ClientId, u64)>,
     count: BTreeMap<(ClientId, TopicPartition), u64>,
+    /// Where those sends are that were acknowledged, by their numbers.
+    acked: BTreeMap<(ClientId, TopicPartition), BTreeMap<u64, Offset>>,
 }
 
 impl Idempotent {
@@ -42,12 +45,37 @@ impl Idempotent {
     }
 }
 
+impl Idempotent {
+    fn on_acked(&mut self, sent: Sent, offset: Offset) -> Result<(), Violation> {
+        let Some((client, number)) = self.sent.get(&sent.record.id) else {
+            return Ok(());
+        };
+        let acked = self.acked.entry((*client, sent.partition)).or_default();
+        let before = acked.range(..number).next_back();
+        let after = acked.range(number..).next();
+        let wrong = before.filter(|(_, at)| **at >= offset);
+        let wrong = wrong.or(after.filter(|(_, at)| **at <= offset));
+        if let Some((other, at)) = wrong {
+            let witness = format!(
+                "producer {client} has send number {number} to {:?} at offset {offset}, and number {other} at offset {at}",
+                sent.partition
+            );
+            return Err(Violation::new("NONMONOTONIC-SEND", witness));
+        }
+        acked.insert(*number, offset);
+        Ok(())
+    }
+}
+
 impl Checker for Idempotent {
     fn invariants(&self) -> &'static [&'static str] {
-        &["IDEMPOTENT"]
+        &["IDEMPOTENT", "NONMONOTONIC-SEND"]
     }
 
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
+        if let Some((sent, offset)) = case.acked() {
+            return self.on_acked(sent, offset);
+        }
         match case.event {
             Event::SendStarted {
                 client,

@@ -4,6 +4,7 @@
 //! constant time per event, and speaks as soon as the history cannot be explained any more. What a
 //! checker says names the invariant and a witness: the few facts that contradict each other.
 
+mod aborted_read;
 mod acked_durable;
 mod acked_offset;
 mod bounded_queue;
@@ -14,6 +15,7 @@ mod group_offsets;
 mod idempotent;
 mod linear_read;
 mod log_match;
+mod lost_write;
 mod mem_ceiling;
 mod no_cross_topic;
 mod no_silent_corruption;
@@ -75,11 +77,13 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(no_silent_corruption::NoSilentCorruption::default()),
         Box::new(no_cross_topic::NoCrossTopic::default()),
         Box::new(topic_id::TopicId::default()),
+        Box::new(aborted_read::AbortedRead::default()),
         Box::new(acked_offset::AckedOffset::default()),
         Box::new(idempotent::Idempotent::default()),
         Box::new(offset_unique::OffsetUnique::default()),
         Box::new(log_match::LogMatch::default()),
         Box::new(acked_durable::AckedDurable::default()),
+        Box::new(lost_write::LostWrite::default()),
         Box::new(read_committed_prefix::ReadCommittedPrefix),
         Box::new(offset_order::OffsetOrder::default()),
         Box::new(linear_read::LinearRead::default()),
