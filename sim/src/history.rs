@@ -87,6 +87,13 @@ pub enum Event {
         why: &'static str,
     },
 
+    /// A client's consumer begins to read a partition: from `position` on, or from where it finds the beginning. From here on
+    /// it passes over nothing and gives nothing twice.
+    Placed {
+        client: ClientId,
+        partition: TopicPartition,
+        position: Option<Offset>,
+    },
     /// A consumer asked for records from `position`. `fresh`: nobody had asked on its behalf before, so that what it gets was found
     /// in the log after this.
     PollStarted {
@@ -164,6 +171,10 @@ pub enum Event {
     CommittedAcked {
         operation: OperationId,
         offset: Option<Offset>,
+    },
+    /// It was not answered, or nobody asked after all.
+    CommittedFailed {
+        operation: OperationId,
     },
 
     /// A member took over partitions, at this generation of its group.

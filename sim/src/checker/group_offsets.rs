@@ -1,5 +1,8 @@
-//! OFFSET-NO-LOSS and OFFSET-MONO: an acknowledged commit is returned by every later fetch until it is overwritten; what a
-//! fetch returns was committed by somebody and not overwritten since.
+//! OFFSET-NO-LOSS: an acknowledged commit is returned by every later fetch until it is overwritten; what a fetch returns was
+//! committed by somebody and not overwritten since. OFFSET-MONO: what one fetch has returned is as good as acknowledged, and no later
+//! fetch goes back behind it.
+//!
+//! A commit without a fate stays open for ever, even if it was seen: it may be tried again by whoever carries it.
 
 use super::{Case, Checker, Violation};
 use crate::history::{Event, OperationId};
@@ -15,6 +18,15 @@ struct Commit {
     started: u64,
     /// None while it is open or unknown: it may take effect at any time from its start on.
     acked: Option<u64>,
+    /// Nobody acknowledged it: a fetch returned it.
+    seen: bool,
+}
+
+impl Commit {
+    /// It has surely taken effect when a fetch began at `asked`.
+    fn is_before(&self, asked: u64) -> bool {
+        self.acked.is_some_and(|acked| acked < asked)
+    }
 }
 
 /// Remembers every commit that a later fetch may legally return.
@@ -33,59 +45,66 @@ impl GroupOffsets {
         let Some(acked) = commit.acked else {
             return true;
         };
-        !commits.iter().any(|(_, other)| {
-            other.started > acked && other.acked.is_some_and(|other_acked| other_acked < asked)
-        })
+        !commits
+            .iter()
+            .any(|(_, other)| other.started > acked && other.is_before(asked))
     }
 
     fn on_fetched(
-        &self,
-        place: Place,
-        asked: u64,
+        &mut self,
+        operation: OperationId,
+        (place, asked): (Place, u64),
         offset: Option<Offset>,
     ) -> Result<(), Violation> {
-        let commits = self
-            .commits
-            .get(&place)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
         let (group, partition) = place;
+        let commits = self.commits.entry(place).or_default();
+        let certain = commits.iter().map(|(_, commit)| commit);
+        let newest = certain
+            .filter(|commit| commit.is_before(asked))
+            .max_by_key(|commit| (commit.started, !commit.seen))
+            .copied();
+        let told = format!("group {group} is told {offset:?} of {partition:?}");
         let Some(offset) = offset else {
-            return match commits
-                .iter()
-                .find(|(_, commit)| commit.acked.is_some_and(|acked| acked < asked))
-            {
-                None => Ok(()),
-                Some((_, commit)) => Err(Violation::new(
-                    "OFFSET-NO-LOSS",
-                    format!(
-                        "group {group} has no offset of {partition:?}; a commit of {} was acknowledged",
-                        commit.offset
-                    ),
-                )),
-            };
+            return newest.map_or(Ok(()), |newest| broken(&newest, told));
         };
-        if commits
-            .iter()
-            .any(|(_, commit)| commit.offset == offset && Self::legal(commits, commit, asked))
-        {
-            return Ok(());
+        let may_be = |commit: &&Commit| {
+            commit.offset == offset && !commit.seen && Self::legal(commits, commit, asked)
+        };
+        let candidates = commits.iter().map(|(_, commit)| commit).filter(may_be);
+        match (candidates.map(|commit| commit.started).min(), newest) {
+            (Some(started), _) => {
+                // One of them took effect before now.
+                let seen = Commit {
+                    offset,
+                    started,
+                    acked: Some(self.clock),
+                    seen: true,
+                };
+                commits.push((operation, seen));
+                Ok(())
+            }
+            (None, Some(newest)) => broken(&newest, told),
+            (None, None) => Err(Violation::new(
+                "OFFSET-NO-LOSS",
+                format!("{told}, and nobody committed anything"),
+            )),
         }
-        let last = commits
-            .iter()
-            .rev()
-            .find(|(_, commit)| commit.acked.is_some())
-            .map(|(_, commit)| commit.offset);
-        let witness = format!(
-            "group {group} is told {offset} of {partition:?}; the last acknowledged commit is {last:?}"
-        );
-        Err(Violation::new("OFFSET-NO-LOSS", witness))
     }
+}
+
+/// What a fetch returned leaves out this commit.
+fn broken(newer: &Commit, told: String) -> Result<(), Violation> {
+    let (invariant, how) = match newer.seen {
+        true => ("OFFSET-MONO", "was returned by an earlier fetch"),
+        false => ("OFFSET-NO-LOSS", "was committed and acknowledged"),
+    };
+    let witness = format!("{told}; {} {how}", newer.offset);
+    Err(Violation::new(invariant, witness))
 }
 
 impl Checker for GroupOffsets {
     fn invariants(&self) -> &'static [&'static str] {
-        &["OFFSET-NO-LOSS"]
+        &["OFFSET-NO-LOSS", "OFFSET-MONO"]
     }
 
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
@@ -103,6 +122,7 @@ impl Checker for GroupOffsets {
                     offset: *offset,
                     started: self.clock,
                     acked: None,
+                    seen: false,
                 };
                 self.commits
                     .entry(place)
@@ -141,12 +161,15 @@ impl Checker for GroupOffsets {
                 self.asked
                     .insert(*operation, ((*group, *partition), self.clock));
             }
+            Event::CommittedFailed { operation } => {
+                self.asked.remove(operation);
+            }
             Event::CommittedAcked { operation, offset } => {
-                let (place, asked) = self
+                let question = self
                     .asked
                     .remove(operation)
                     .expect("a question comes before its answer");
-                return self.on_fetched(place, asked, *offset);
+                return self.on_fetched(*operation, question, *offset);
             }
             _ => {}
         }

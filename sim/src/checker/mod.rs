@@ -25,6 +25,7 @@ mod offset_range_truth;
 mod offset_unique;
 mod one_owner;
 mod persist_before_ack;
+mod poll_order;
 mod read_committed_prefix;
 mod recovery_ran;
 mod replay_equal;
@@ -85,6 +86,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(acked_durable::AckedDurable::default()),
         Box::new(lost_write::LostWrite::default()),
         Box::new(read_committed_prefix::ReadCommittedPrefix),
+        Box::new(poll_order::PollOrder::default()),
         Box::new(offset_order::OffsetOrder::default()),
         Box::new(linear_read::LinearRead::default()),
         Box::new(offset_range_truth::OffsetRangeTruth::default()),

@@ -1,6 +1,7 @@
 //! A client that commits offsets for a group of its own without being a member, and asks for them again; and one without
 //! manners, which asks for the same whenever the broker begins to take connections, as early as it can.
 
+use super::group::{GROUP, GROUP_NAME};
 use super::peer::Peer;
 use super::{Phase, Presence, Stage};
 use crate::env::SimEnv;
@@ -62,9 +63,10 @@ fn consumer(env: &SimEnv, stage: &Stage, id: ClientId, patience: Duration) -> Co
 
 /// Asks for every offset that was ever committed. Answers what got no answer within `patience`.
 pub async fn ask_all(env: SimEnv, stage: Rc<Stage>, patience: Duration) -> Vec<TopicPartitionName> {
-    let committers = stage.committers.borrow().clone();
+    let mut groups = stage.committers.borrow().clone();
+    groups.push(GROUP);
     let mut unanswered = Vec::new();
-    for id in committers {
+    for id in groups {
         let consumer = consumer(&env, &stage, id, patience);
         for partition in stage.partitions() {
             if !ask(&stage, &consumer, id, &partition).await {
@@ -116,6 +118,7 @@ async fn ask(
         partition: identity,
     });
     let Ok(found) = consumer.committed(std::slice::from_ref(partition)).await else {
+        stage.tell(Event::CommittedFailed { operation });
         return false;
     };
     stage.count("commits-asked");
@@ -126,8 +129,11 @@ async fn ask(
     true
 }
 
-fn group_name(id: ClientId) -> String {
-    format!("commits-{id}")
+fn group_name(group: u32) -> String {
+    match group {
+        GROUP => GROUP_NAME.to_owned(),
+        id => format!("commits-{id}"),
+    }
 }
 
 /// Asks for everything that the group has committed, once on each connection. Most of them end with the broker.

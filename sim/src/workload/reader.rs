@@ -99,15 +99,35 @@ async fn follow(
     visits: u64,
 ) {
     let consumer = Consumer::new(client, options(stage, id));
-    consumer.assign(&[(partition.clone(), start)]);
     let identity = stage.identity(partition);
+    place(stage, &consumer, id, (partition, identity), start);
     for _ in 0..visits {
         if stage.phase.get() == Phase::Quiet
-            || !poll(stage, &consumer, id, (partition, identity), start).await
+            || !poll(stage, &consumer, id, (partition, identity)).await
         {
             return;
         }
     }
+}
+
+/// Has the consumer read this partition from there on, told.
+pub(super) fn place(
+    stage: &Stage,
+    consumer: &Consumer<SimEnv>,
+    id: ClientId,
+    (partition, identity): (&TopicPartitionName, TopicPartition),
+    start: StartAt,
+) {
+    let position = match start {
+        StartAt::Offset(offset) => Some(offset),
+        _ => None,
+    };
+    stage.tell(Event::Placed {
+        client: id,
+        partition: identity,
+        position,
+    });
+    consumer.assign(&[(partition.clone(), start)]);
 }
 
 /// One poll, told. Whether to go on here.
@@ -116,13 +136,9 @@ pub(super) async fn poll(
     consumer: &Consumer<SimEnv>,
     id: ClientId,
     (partition, identity): (&TopicPartitionName, TopicPartition),
-    start: StartAt,
 ) -> bool {
     const PATIENCE: Duration = Duration::from_millis(700);
-    let known = consumer.position(partition).or(match start {
-        StartAt::Offset(offset) => Some(offset),
-        _ => None,
-    });
+    let known = consumer.position(partition);
     let operation = stage.next_operation();
     if let Some(position) = known {
         stage.tell(Event::PollStarted {
@@ -138,7 +154,7 @@ pub(super) async fn poll(
         return answer.is_ok();
     };
     if known.is_none() {
-        // From the earliest: the first record given is where the poll began.
+        // It was about to look for its beginning: the first record given is where it found it.
         stage.tell(Event::PollStarted {
             operation,
             client: id,
@@ -167,23 +183,20 @@ pub(super) async fn poll(
             stage.tell(Event::PollOutOfRange { operation });
             false
         }
-        Err(ConsumeError::Corrupt {
-            topic,
-            partition,
-            offset,
-            what,
-        }) => {
-            let witness = format!(
-                "{topic}-{partition} offset {offset}: a client was given a batch that does not verify: {what}"
-            );
-            stage.world.fail("NO-SILENT-CORRUPTION", witness);
-            false
-        }
-        Err(_) => {
+        Err(error) => {
+            object_to_corruption(stage, &error);
             stage.count("polls-failed");
             stage.tell(Event::PollFailed { operation });
             true
         }
+    }
+}
+
+/// The client looked and saw what the broker should have seen.
+pub(super) fn object_to_corruption(stage: &Stage, error: &ConsumeError) {
+    if let ConsumeError::Corrupt { .. } = error {
+        let witness = format!("a client was given a batch that does not verify: {error}");
+        stage.world.fail("NO-SILENT-CORRUPTION", witness);
     }
 }
 

@@ -237,7 +237,8 @@ impl Turnover {
             ..ConsumerOptions::default()
         };
         let consumer = Consumer::new(&self.client(), options);
-        consumer.assign(&[(self.partition.clone(), StartAt::Earliest)]);
+        let place = (&self.partition, identity);
+        reader::place(&self.stage, &consumer, self.id, place, StartAt::Earliest);
         Follower {
             consumer,
             identity,
@@ -265,8 +266,7 @@ impl Turnover {
         let place = (&self.partition, follower.identity);
         let consumer = &follower.consumer;
         let before = consumer.position(&self.partition);
-        let start = StartAt::Earliest;
-        if !reader::poll(&self.stage, consumer, self.id, place, start).await {
+        if !reader::poll(&self.stage, consumer, self.id, place).await {
             // Sent away, since the start moved, or since the topic is gone.
             let is_resident = |resident: &Resident| resident.identity == follower.identity;
             if self
