@@ -12,6 +12,7 @@ mod budget_zero;
 mod docket;
 mod epoch_cache_exact;
 mod group_offsets;
+mod hw_bounds;
 mod idempotent;
 mod linear_read;
 mod log_match;
@@ -87,6 +88,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(lost_write::LostWrite::default()),
         Box::new(read_committed_prefix::ReadCommittedPrefix),
         Box::new(poll_order::PollOrder::default()),
+        Box::new(hw_bounds::HwBounds),
         Box::new(offset_order::OffsetOrder::default()),
         Box::new(linear_read::LinearRead::default()),
         Box::new(offset_range_truth::OffsetRangeTruth::default()),

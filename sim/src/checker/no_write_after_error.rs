@@ -16,6 +16,10 @@ impl Checker for NoWriteAfterError {
         &["NO-WRITE-AFTER-ERROR"]
     }
 
+    fn holds_without_law(&self) -> bool {
+        true
+    }
+
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
         match case.event {
             Event::DiskEnded {

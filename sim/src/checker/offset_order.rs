@@ -1,59 +1,74 @@
-//! OFFSET-ORDER and HW-BOUNDS: 0 <= start <= last stable <= high watermark <= end, and the start and the high
-//! watermark of a partition never fall, also across restarts. DELETE-NEEDS-TOMBSTONE: above all, a log that held something is not
+//! OFFSET-ORDER: the start and the high watermark of a partition never fall, also across restarts; and no client is told of a high
+//! watermark below one that it was told before. DELETE-NEEDS-TOMBSTONE: above all, a log that held something is not
 //! empty as on its first day while nobody has deleted it.
 
-use super::{Case, Checker, Violation};
-use crate::history::{Bounds, Event};
+use super::{Case, Checker, Polled, Violation};
+use crate::history::{Bounds, ClientId, Event};
 use std::collections::BTreeMap;
-use taffrail_record::TopicPartition;
+use taffrail_record::{Offset, TopicPartition};
 
-/// Remembers the last bounds of each partition.
+/// Remembers the last bounds of each partition, as they were seen and as each client was told of them.
 #[derive(Default)]
 pub struct OffsetOrder {
     last: BTreeMap<TopicPartition, Bounds>,
+    told: BTreeMap<(ClientId, TopicPartition), Offset>,
+}
+
+impl OffsetOrder {
+    fn on_exposed(&mut self, partition: TopicPartition, bounds: Bounds) -> Result<(), Violation> {
+        let Some(before) = self.last.insert(partition, bounds) else {
+            return Ok(());
+        };
+        if bounds.start >= before.start && bounds.high_watermark >= before.high_watermark {
+            return Ok(());
+        }
+        let invariant = match bounds.end {
+            0 => "DELETE-NEEDS-TOMBSTONE",
+            _ => "OFFSET-ORDER",
+        };
+        Err(Violation::new(
+            invariant,
+            format!("{partition:?} exposed {before:?} and now {bounds:?}"),
+        ))
+    }
+
+    fn on_told(&mut self, polled: Polled, high_watermark: Offset) -> Result<(), Violation> {
+        let Polled {
+            client, partition, ..
+        } = polled;
+        let told = self.told.insert((client, partition), high_watermark);
+        match told {
+            Some(before) if high_watermark < before => Err(Violation::new(
+                "OFFSET-ORDER",
+                format!(
+                    "client {client} was told that the high watermark of {partition:?} is {before}, and now {high_watermark}"
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Checker for OffsetOrder {
     fn invariants(&self) -> &'static [&'static str] {
-        &["HW-BOUNDS", "OFFSET-ORDER", "DELETE-NEEDS-TOMBSTONE"]
+        &["OFFSET-ORDER", "DELETE-NEEDS-TOMBSTONE"]
     }
 
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
-        let Event::Exposed {
-            partition, bounds, ..
-        } = case.event
-        else {
-            return Ok(());
-        };
-        let Bounds {
-            start,
-            last_stable,
-            high_watermark,
-            end,
-        } = *bounds;
-        if !(0 <= start
-            && start <= last_stable
-            && last_stable <= high_watermark
-            && high_watermark <= end)
-        {
-            return Err(Violation::new(
-                "HW-BOUNDS",
-                format!("{partition:?} exposes {bounds:?}"),
-            ));
+        match (case.event, case.polled) {
+            (
+                Event::Exposed {
+                    partition, bounds, ..
+                },
+                _,
+            ) if !case.is_deleted(*partition) => self.on_exposed(*partition, *bounds),
+            // A consumer that was given no answer yet knows of none.
+            (Event::PollAcked { high_watermark, .. }, Some(polled))
+                if *high_watermark >= 0 && !case.is_deleted(polled.partition) =>
+            {
+                self.on_told(polled, *high_watermark)
+            }
+            _ => Ok(()),
         }
-        if let Some(before) = self.last.insert(*partition, *bounds)
-            && (start < before.start || high_watermark < before.high_watermark)
-            && !case.is_deleted(*partition)
-        {
-            let invariant = match end {
-                0 => "DELETE-NEEDS-TOMBSTONE",
-                _ => "OFFSET-ORDER",
-            };
-            return Err(Violation::new(
-                invariant,
-                format!("{partition:?} exposed {before:?} and now {bounds:?}"),
-            ));
-        }
-        Ok(())
     }
 }

@@ -1,11 +1,12 @@
-//! PERSIST-BEFORE-ACK: nothing is acknowledged before the sync returned that makes it durable.
+//! PERSIST-BEFORE-ACK: nothing is acknowledged before the sync returned that makes it durable. HW-QUORUM: nothing is shown to a
+//! consumer before that, either.
 //!
 //! Of a record whose bytes were seen on their way to the disk it is known exactly: a write that holds it has to be covered by a sync that
 //! returned. Of everything else (compressed records, commits, deletions) it is known that something was written after the
 //! request was made, and synced before the answer.
 
 use super::{Case, Checker, Sent, Violation};
-use crate::history::{DiskChange, Event, OperationId};
+use crate::history::{self, DiskChange, Event, OperationId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use taffrail_record::{Offset, TopicPartition};
 
@@ -13,6 +14,8 @@ use taffrail_record::{Offset, TopicPartition};
 type Handle = (u32, u64);
 /// A file of a node.
 type File = (u32, usize);
+/// What was read at an offset.
+type Record = (Offset, history::Written);
 
 /// A change that was asked for. Instants are counts of events.
 struct Asked {
@@ -105,7 +108,7 @@ fn early(witness: String) -> Violation {
 
 impl Checker for PersistBeforeAck {
     fn invariants(&self) -> &'static [&'static str] {
-        &["PERSIST-BEFORE-ACK"]
+        &["PERSIST-BEFORE-ACK", "HW-QUORUM"]
     }
 
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
@@ -174,7 +177,25 @@ impl PersistBeforeAck {
         }
     }
 
+    /// Somebody was given these.
+    fn on_read(&self, partition: TopicPartition, records: &[Record]) -> Result<(), Violation> {
+        let is_volatile = |id: &u64| self.seen.contains(id) && !self.durable.contains(id);
+        match records.iter().find(|(_, record)| is_volatile(&record.id)) {
+            None => Ok(()),
+            Some((offset, record)) => Err(Violation::new(
+                "HW-QUORUM",
+                format!(
+                    "record {} was read at {partition:?} offset {offset}, and no sync has covered it",
+                    record.id
+                ),
+            )),
+        }
+    }
+
     fn on_client_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
+        if let Some((partition, records)) = case.read() {
+            return self.on_read(partition, records);
+        }
         match case.event {
             Event::SendAcked { operation, .. } => {
                 if let Some(acked) = case.acked() {

@@ -11,6 +11,10 @@ impl Checker for RecoveryRan {
         &["RECOVERY-RAN"]
     }
 
+    fn holds_without_law(&self) -> bool {
+        true
+    }
+
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
         match case.event {
             Event::NodeUp {
