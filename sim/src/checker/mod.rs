@@ -114,6 +114,9 @@ const JUDGED_BY_PROFILES: &[&str] = &[
     "LIVE-PRODUCE",
     "LIVE-ACK",
     "LIVE-CONSUME",
+    "LIVE-COORD-LOAD",
+    "LIVE-FETCH-OFFSET",
+    "LIVE-REBALANCE",
     "CTRL-CONSISTENT",
 ];
 

@@ -7,7 +7,7 @@ use crate::cluster::Broker;
 use crate::env::SimEnv;
 use crate::history::Event;
 use crate::node::{NodeId, NodeOptions};
-use crate::workload::{Phase, Stage, producer, prompt, read_back};
+use crate::workload::{Phase, Stage, commits, group, producer, prompt, read_back};
 use crate::world::World;
 use std::cell::Cell;
 use std::future::Future;
@@ -61,7 +61,10 @@ pub(super) async fn progress(world: &World, broker: &Rc<Broker>, stage: &Rc<Stag
         );
         return false;
     }
-    broker.atlas().law != Law::Sound || tells_at_once(world, stage).await
+    if broker.atlas().law == Law::Sound && !tells_at_once(world, stage).await {
+        return false;
+    }
+    groups_go_on(world, stage).await
 }
 
 /// Whether readers who wait get what comes. Damage may be in their way.
@@ -102,6 +105,27 @@ async fn serves_and_takes(
             "LIVE-PRODUCE",
             format!("{partition} takes no record {PATIENCE:?} after the healing: {why}"),
         );
+        return false;
+    }
+    true
+}
+
+/// The members are gone; whoever joins after them is given all that they had, and everybody is told what was committed.
+async fn groups_go_on(world: &World, stage: &Rc<Stage>) -> bool {
+    let heir = world.add_node(NodeOptions::named("heir"));
+    let id = heir.0;
+    let inherits = move |env, stage| group::inherit(env, stage, id, PATIENCE);
+    if let Some(missing) = on_node(world, heir, stage, inherits).await {
+        let witness = format!(
+            "the last member of its group does not begin to read {missing} {PATIENCE:?} after the healing"
+        );
+        world.fail("LIVE-REBALANCE", witness);
+        return false;
+    }
+    let asks = move |env, stage| commits::ask_all(env, stage, PATIENCE);
+    if let Some(partition) = on_node(world, heir, stage, asks).await.first() {
+        let witness = format!("nobody says which offset of {partition} was committed");
+        world.fail("LIVE-FETCH-OFFSET", witness);
         return false;
     }
     true
