@@ -1,0 +1,57 @@
+//! What a node is and holds: the replays, RECOVERY-RAN, MEM-CEILING, BUDGET-ZERO, BOUNDED-QUEUE.
+
+use super::*;
+
+#[test]
+fn state_that_its_replay_does_not_reproduce_is_seen() {
+    for what in ["STATE-EQUAL", "OFFSET-REPLAY-EQ", "PRODUCER-REPLAY-EQ"] {
+        let digests = |replayed| Event::Digests {
+            what,
+            of: "something".to_owned(),
+            node: 1,
+            live: 3,
+            replayed,
+        };
+        good([digests(3)]);
+        bad(what, [digests(4)]);
+    }
+}
+
+#[test]
+fn a_node_that_takes_a_crash_for_a_clean_stop_is_seen() {
+    let up = |clean, believes_clean| Event::NodeUp {
+        node: 1,
+        incarnation: 2,
+        clean,
+        believes_clean,
+    };
+    good([up(true, true), up(true, false)]);
+    good([up(false, false)]);
+    bad("RECOVERY-RAN", [up(false, true)]);
+}
+
+#[test]
+fn memory_over_budget_and_leaked_reservations_are_seen() {
+    let holds = |used| Event::Memory {
+        node: 1,
+        used,
+        budget: 8,
+    };
+    good([holds(8)]);
+    bad("MEM-CEILING", [holds(9)]);
+    let idle = |bytes| Event::IdleReservations { node: 1, bytes };
+    good([idle(0)]);
+    bad("BUDGET-ZERO", [idle(1)]);
+}
+
+#[test]
+fn a_queue_beyond_its_bound_is_seen() {
+    let queue = |longest| Event::Queue {
+        node: 1,
+        what: "requests of one connection",
+        longest,
+        bound: 5,
+    };
+    good([queue(5)]);
+    bad("BOUNDED-QUEUE", [queue(6)]);
+}
