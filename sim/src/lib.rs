@@ -45,6 +45,7 @@ pub mod checker;
 mod clock;
 mod cluster;
 pub mod decision;
+pub mod difference;
 mod disk;
 mod env;
 pub mod fault;

@@ -77,12 +77,31 @@ pub struct Event {
     pub text: Option<String>,
 }
 
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {:>16} n{} {:?} {:x} {:x} {:016x} {}",
+            self.number,
+            self.time,
+            self.node,
+            self.kind,
+            self.a,
+            self.b,
+            self.digest,
+            self.text.as_deref().unwrap_or("")
+        )
+    }
+}
+
 /// How much of the trace is kept beside its hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recording {
     Off,
     /// The last so many events.
     Last(usize),
+    /// The events from the first of these numbers to before the second.
+    Window(u64, u64),
     /// Everything.
     Full,
 }
@@ -152,7 +171,7 @@ impl Trace {
             self.low.wrapping_add(digest),
             self.high ^ 0x1656_67b1_9e37_79f9,
         );
-        if self.recording != Recording::Off {
+        if self.records_next() {
             let event = Event {
                 number: self.events,
                 time,
@@ -190,6 +209,15 @@ impl Trace {
     /// The recorded events, oldest first.
     pub fn into_events(self) -> Vec<Event> {
         self.kept.into()
+    }
+
+    #[inline]
+    fn records_next(&self) -> bool {
+        match self.recording {
+            Recording::Off => false,
+            Recording::Last(_) | Recording::Full => true,
+            Recording::Window(from, to) => from <= self.events && self.events < to,
+        }
     }
 
     fn keep(&mut self, event: Event) {
