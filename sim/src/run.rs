@@ -119,7 +119,8 @@ impl Simulation {
         F: Future<Output = T> + 'static,
     {
         let decisions = Decisions::new(self.seed, self.edits, self.record_decisions);
-        let rates = match self.menu {
+        let kinds = self.menu;
+        let rates = match kinds {
             [] => self.rates,
             menu => Rates::draw(&decisions, menu),
         };
@@ -160,6 +161,7 @@ impl Simulation {
             simulated,
             events,
             faults,
+            menu: kinds,
             checkpoints,
             decisions,
             unknown_labels,
@@ -202,6 +204,8 @@ pub struct Outcome<T> {
     pub tally: BTreeMap<&'static str, u64>,
     pub simulated: Duration,
     pub faults: Vec<FaultCount>,
+    /// The kinds of faults that seeds of its profile may be dealt, with their highest rates.
+    pub menu: &'static [(FaultKind, u32)],
     pub checkpoints: Vec<Checkpoint>,
     /// The recorded events, if recording was on.
     pub trace: Vec<Event>,

@@ -92,7 +92,12 @@ impl Story {
 
     /// Runs it with everything recorded, to be looked at.
     pub fn record(self) -> Outcome<()> {
-        let simulation = Simulation::new(PROFILE, 0).with_recording(Recording::Full);
+        self.run_recorded(Recording::Full)
+    }
+
+    /// Runs it, and keeps so much of its trace.
+    pub fn run_recorded(self, recording: Recording) -> Outcome<()> {
+        let simulation = Simulation::new(PROFILE, 0).with_recording(recording);
         self.run(simulation, Arc::default())
     }
 
