@@ -7,11 +7,7 @@
 //! names madsim, and everything of a world is dropped before madsim's runtime is.
 
 #[cfg(not(madsim))]
-compile_error!(
-    "taffrail-sim needs the flag `--cfg madsim`: take the two lines `rustflags = [\"--cfg\", \"madsim\"]` and \
-     `rustdocflags = [\"--cfg\", \"madsim\"]` of Taffrail's .cargo/config.toml into the [build] section of \
-     yours, and set neither RUSTFLAGS nor RUSTDOCFLAGS, which would replace them"
-);
+compile_error!("without `--cfg madsim` nothing is sandboxed; the build script says what to do");
 
 use crate::memory::charge_to;
 use crate::scheduler::{Taken, waker};
