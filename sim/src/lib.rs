@@ -49,6 +49,7 @@ pub mod difference;
 mod disk;
 mod env;
 pub mod fault;
+pub mod hashes;
 pub mod history;
 mod kernel;
 pub mod memory;
