@@ -1,5 +1,7 @@
 //! The commands of `taffrail-sim`, and the threads that run many seeds.
 
+use crate::source::Source;
+use crate::totals::{Totals, faults_json};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,7 +14,7 @@ use taffrail_sim::scenario::Scenario;
 use taffrail_sim::shrink;
 use taffrail_sim::story::Story;
 use taffrail_sim::view;
-use taffrail_sim::{Edits, FaultKind, Outcome, Recording, RunName};
+use taffrail_sim::{Edits, Outcome, Recording, RunName};
 
 /// Seeds as `A..B`.
 pub fn seeds(text: &str) -> Result<Range<u64>, String> {
@@ -27,9 +29,9 @@ pub fn seeds(text: &str) -> Result<Range<u64>, String> {
 }
 
 /// One seed's run and how long it took.
-struct Ran {
-    outcome: Outcome<()>,
-    wall: Duration,
+pub struct Ran {
+    pub outcome: Outcome<()>,
+    pub wall: Duration,
 }
 
 #[allow(
@@ -93,79 +95,8 @@ fn run_seeds(
     });
 }
 
-#[derive(Default)]
-struct Totals {
-    seeds: u64,
-    simulated: Duration,
-    wall: Duration,
-    events: u64,
-    operations: u64,
-    faults: BTreeMap<FaultKind, (u64, u64)>,
-}
-
-impl Totals {
-    fn add(&mut self, ran: &Ran) {
-        self.seeds += 1;
-        self.simulated += ran.outcome.simulated;
-        self.wall += ran.wall;
-        self.events += ran.outcome.events;
-        self.operations += ran.outcome.operations;
-        for count in &ran.outcome.faults {
-            let (injected, met) = self.faults.entry(count.kind).or_default();
-            *injected += count.injected;
-            *met += count.met;
-        }
-    }
-
-    fn line(&self) -> String {
-        let faults: u64 = self.faults.values().map(|(injected, _)| injected).sum();
-        let unmet: Vec<&str> = self
-            .faults
-            .iter()
-            .filter(|(_, (injected, met))| *injected > 0 && *met == 0)
-            .map(|(kind, _)| kind.name())
-            .collect();
-        format!(
-            "{} seeds, {} simulated s in {} core-ms, {} events ({}/core-s), {} operations, {faults} faults; \
-             injected but never met: {}",
-            self.seeds,
-            self.simulated.as_secs(),
-            self.wall.as_millis(),
-            self.events,
-            self.events * 1_000 / (self.wall.as_millis() as u64).max(1),
-            self.operations,
-            if unmet.is_empty() {
-                "none".to_owned()
-            } else {
-                unmet.join(", ")
-            },
-        )
-    }
-
-    fn json(&self) -> serde_json::Value {
-        json!({
-            "seeds": self.seeds,
-            "simulated_seconds": self.simulated.as_secs_f64(),
-            "wall_seconds": self.wall.as_secs_f64(),
-            "events": self.events,
-            "operations": self.operations,
-            "faults": faults_json(self.faults.iter().map(|(kind, (injected, met))| (*kind, *injected, *met))),
-        })
-    }
-}
-
-fn faults_json(counts: impl Iterator<Item = (FaultKind, u64, u64)>) -> serde_json::Value {
-    counts
-        .filter(|(_, injected, met)| injected + met > 0)
-        .map(|(kind, injected, met)| {
-            let counts = json!({ "injected": injected, "met": met });
-            (kind.name().to_owned(), counts)
-        })
-        .collect::<serde_json::Map<_, _>>()
-        .into()
-}
-
-fn verdict(outcome: &Outcome<()>) -> String {
+/// A run's verdict in one line.
+pub fn verdict(outcome: &Outcome<()>) -> String {
     match &outcome.failure {
         None => "ok".to_owned(),
         Some(failure) => failure.to_string(),
@@ -213,7 +144,7 @@ pub fn run(
     if json {
         println!("{}", totals.json());
     } else {
-        println!("{}", totals.line());
+        println!("{}", totals.text());
     }
     Ok(clean)
 }
@@ -224,42 +155,6 @@ pub fn run(
 )]
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// `replay`: true if the run kept its promises and has the name's hash.
-pub fn replay(name: &str, events: bool) -> Result<bool, String> {
-    let wanted = RunName::parse(name)?;
-    let profile = Profile::named(&wanted.profile)?;
-    let mut simulation = profile.simulation(wanted.seed);
-    if events {
-        simulation = simulation.with_recording(Recording::Full);
-    }
-    let outcome = (profile.run)(simulation);
-    for event in &outcome.trace {
-        println!(
-            "{} {:>16} n{} {:?} {:x} {:x} {:016x} {}",
-            event.number,
-            event.time,
-            event.node,
-            event.kind,
-            event.a,
-            event.b,
-            event.digest,
-            event.text.as_deref().unwrap_or("")
-        );
-    }
-    for (what, times) in &outcome.tally {
-        println!("{times:>9} {what}");
-    }
-    println!("{}", outcome.name);
-    println!("{}", verdict(&outcome));
-    if wanted.hash.is_some() && wanted.hash != outcome.name.hash {
-        eprintln!(
-            "taffrail-sim: the hash is not that of {name}: another commit, lock file or compiler"
-        );
-        return Ok(false);
-    }
-    Ok(outcome.failure.is_none())
 }
 
 /// `shrink`: true if the run failed and its smallest likeness was written.
@@ -307,25 +202,7 @@ pub fn shrink(name: &str, out: Option<&Path>, runs: usize) -> Result<bool, Strin
     reason = "files of the user's, outside of every simulation"
 )]
 pub fn view(name: &str, out: &Path) -> Result<bool, String> {
-    let outcome = match name.ends_with(".txt") {
-        true => {
-            let text = std::fs::read_to_string(name).map_err(|why| format!("{name}: {why}"))?;
-            let wrong = |why| format!("{name}: {why}");
-            match Scenario::is_replay(&text) {
-                true => {
-                    let scenario = Scenario::parse(&text).map_err(wrong)?;
-                    scenario.run_recorded(Recording::Full).map_err(wrong)?
-                }
-                false => Story::parse(&text).map_err(wrong)?.record(),
-            }
-        }
-        false => {
-            let wanted = RunName::parse(name)?;
-            let profile = Profile::named(&wanted.profile)?;
-            let simulation = profile.simulation(wanted.seed);
-            (profile.run)(simulation.with_recording(Recording::Full))
-        }
-    };
+    let outcome = Source::find(name)?.run(Recording::Full)?;
     let page = view::page(&outcome);
     std::fs::write(out, page).map_err(|why| format!("{}: {why}", out.display()))?;
     println!("{}: {}: {}", out.display(), outcome.name, verdict(&outcome));
@@ -379,17 +256,6 @@ pub fn faults(profile: &str, seeds: Range<u64>, json: bool) -> Result<bool, Stri
         }
         clean
     });
-    for kind in FaultKind::ALL {
-        let (injected, met) = totals.faults.get(kind).copied().unwrap_or_default();
-        let (name, about) = (kind.name(), kind.describe());
-        if json {
-            println!(
-                "{}",
-                json!({ "kind": name, "about": about, "injected": injected, "met": met })
-            );
-        } else {
-            println!("{name:<24} {injected:>9} injected {met:>9} met  {about}");
-        }
-    }
+    totals.print_catalogue(json);
     Ok(clean)
 }

@@ -1,7 +1,7 @@
-//! `taffrail-sim`: runs seeds, replays names, lists faults, plants historic bugs.
+//! `taffrail-sim`: runs seeds, replays names, finds where two runs part, lists faults, plants historic bugs.
 //!
 //! Standard output carries results, standard error messages. 0: all well; 1: a seed failed, a replay did not
-//! come out as its name says, or a planted bug was not found; 2: a wrong option.
+//! come out as its name says, two runs differ, or a planted bug was not found; 2: a wrong option.
 
 use clap::{Parser, Subcommand};
 use std::ops::Range;
@@ -9,6 +9,11 @@ use std::process::ExitCode;
 use taffrail_sim::memory::CountingAllocator;
 
 mod cli;
+mod diff;
+mod hashes;
+mod replay;
+mod source;
+mod totals;
 mod zoo;
 
 #[global_allocator]
@@ -39,12 +44,20 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Run one name again: profile@seed, or profile@seed#hash to have the hash compared.
-    Replay {
-        name: String,
-        /// Print every event.
+    /// Run one name again.
+    Replay(replay::Replay),
+    /// Find the first event in which two runs differ.
+    Diff {
+        /// profile@seed, a scenario file, or a file of `replay --checkpoints`, perhaps of another build.
+        a: String,
+        /// The same.
+        b: String,
+    },
+    /// Compare the runs of fixtures/hashes.txt with what they were.
+    Hashes {
+        /// Write them anew.
         #[arg(long)]
-        events: bool,
+        write: bool,
     },
     /// Find the fewest faults with which a failing run still breaks the same invariant; the result is a scenario.
     Shrink {
@@ -97,7 +110,9 @@ fn main() -> ExitCode {
             jobs,
             json,
         } => cli::run(&profile, seeds, jobs, json),
-        Command::Replay { name, events } => cli::replay(&name, events),
+        Command::Replay(asked) => replay::run(&asked),
+        Command::Diff { a, b } => diff::run(&a, &b),
+        Command::Hashes { write } => hashes::run(write),
         Command::Shrink { name, out, runs } => cli::shrink(&name, out.as_deref(), runs),
         Command::Scenario { files } => cli::scenario(&files),
         Command::View { name, out } => cli::view(&name, &out),

@@ -1,0 +1,40 @@
+//! `hashes`: the names of runs that are kept with their hashes, written or compared.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a file of the tree, outside of every simulation"
+)]
+
+use std::path::Path;
+use taffrail_sim::hashes::{COMPILER, Hashes, KEPT, PATH};
+
+/// True if they were written, or if every run is as it was.
+pub fn run(write: bool) -> Result<bool, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    let path = root.expect("sim/ has a parent").join(PATH);
+    let at = |why: String| format!("{PATH}: {why}");
+    if write {
+        let hashes = Hashes::run()?;
+        std::fs::write(&path, hashes.to_string()).map_err(|why| at(why.to_string()))?;
+        println!("{PATH}: {} runs, {COMPILER}", hashes.names.len());
+        return Ok(true);
+    }
+    let text = std::fs::read_to_string(&path).map_err(|why| at(why.to_string()))?;
+    let kept = Hashes::parse(&text).map_err(at)?;
+    if !kept.is_of_this_compiler() {
+        println!(
+            "nothing compared: {PATH} is of {}, this is {COMPILER}",
+            kept.compiler
+        );
+        return Ok(true);
+    }
+    let profiles = KEPT.iter().map(|(profile, _)| profile);
+    let found: Vec<String> = profiles
+        .flat_map(|profile| kept.differences(profile))
+        .collect();
+    for difference in &found {
+        println!("{difference}");
+    }
+    println!("{} of {} runs differ", found.len(), kept.names.len());
+    Ok(found.is_empty())
+}

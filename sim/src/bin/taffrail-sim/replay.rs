@@ -1,0 +1,117 @@
+//! `replay`: one run again, by its name, or by decisions that were recorded; and what of it is written to files.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "files of the user's, outside of every simulation"
+)]
+
+use crate::cli::verdict;
+use clap::Args;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use taffrail_sim::difference::Log;
+use taffrail_sim::profile::Profile;
+use taffrail_sim::scenario::Scenario;
+use taffrail_sim::{Edits, Outcome, Recording, RunName};
+
+#[derive(Args)]
+pub struct Replay {
+    /// profile@seed, or profile@seed#hash to have the hash compared.
+    #[arg(required_unless_present = "decisions")]
+    name: Option<String>,
+    /// Print every event.
+    #[arg(long)]
+    events: bool,
+    /// Write every decision of the run into this file, a scenario that needs no seed.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Run by the decisions of this file, and not by a seed.
+    #[arg(long, value_name = "FILE", conflicts_with = "name")]
+    decisions: Option<PathBuf>,
+    /// Write the run's checkpoints into this file, for `diff`.
+    #[arg(long, value_name = "FILE")]
+    checkpoints: Option<PathBuf>,
+    /// And these events A..B in full.
+    #[arg(long, value_parser = crate::cli::seeds, requires = "checkpoints", conflicts_with = "events")]
+    window: Option<Range<u64>>,
+}
+
+/// True if the run kept its promises and has the name's hash.
+pub fn run(asked: &Replay) -> Result<bool, String> {
+    let (wanted, edits) = match (&asked.name, &asked.decisions) {
+        (Some(name), _) => (RunName::parse(name)?, None),
+        (None, Some(path)) => {
+            let text = std::fs::read_to_string(path).map_err(|why| at(path, why))?;
+            let recorded = Scenario::parse(&text).map_err(|why| at(path, why))?;
+            (recorded.world, Some(recorded.edits))
+        }
+        (None, None) => return Err("neither a name nor decisions".to_owned()),
+    };
+    let outcome = again(asked, &wanted, edits)?;
+    for event in outcome.trace.iter().filter(|_| asked.events) {
+        println!("{event}");
+    }
+    if let Some(path) = &asked.record {
+        let text = decisions(&outcome);
+        std::fs::write(path, text).map_err(|why| at(path, why))?;
+    }
+    if let Some(path) = &asked.checkpoints {
+        let text = Log::of(&outcome).to_string();
+        std::fs::write(path, text).map_err(|why| at(path, why))?;
+    }
+    for (what, times) in &outcome.tally {
+        println!("{times:>9} {what}");
+    }
+    println!("{}", outcome.name);
+    println!("{}", verdict(&outcome));
+    if wanted.hash.is_some() && wanted.hash != outcome.name.hash {
+        eprintln!(
+            "taffrail-sim: the hash is not that of {wanted}: another commit, lock file or compiler"
+        );
+        return Ok(false);
+    }
+    Ok(outcome.failure.is_none())
+}
+
+fn again(
+    asked: &Replay,
+    wanted: &RunName,
+    decisions: Option<Edits>,
+) -> Result<Outcome<()>, String> {
+    let profile = Profile::named(&wanted.profile)?;
+    let mut simulation = profile.simulation(wanted.seed);
+    simulation.recording = match &asked.window {
+        Some(window) => Recording::Window(window.start, window.end),
+        None if asked.events => Recording::Full,
+        None => Recording::Off,
+    };
+    simulation.record_decisions = asked.record.is_some();
+    if let Some(edits) = decisions {
+        // Any other seed would do: what the decisions do not say would show.
+        simulation.seed = !wanted.seed;
+        simulation.edits = edits;
+    }
+    let mut outcome = (profile.run)(simulation);
+    outcome.name.seed = wanted.seed;
+    Ok(outcome)
+}
+
+/// A scenario of all that was decided.
+fn decisions(outcome: &Outcome<()>) -> String {
+    let failure = outcome.failure.as_ref();
+    let scenario = Scenario {
+        world: outcome.name.clone(),
+        edits: outcome.decisions.clone(),
+        expected: failure.map(|failure| failure.invariant.clone()),
+    };
+    let text = scenario.to_string();
+    let (_, rest) = text.split_once('\n').expect("its first line is the world");
+    format!(
+        "# every decision of the run\nworld {}\n{rest}",
+        outcome.name
+    )
+}
+
+fn at(path: &Path, why: impl std::fmt::Display) -> String {
+    format!("{}: {why}", path.display())
+}

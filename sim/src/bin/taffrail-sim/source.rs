@@ -1,0 +1,67 @@
+//! What a command was given to run: the name of a run, a scenario file of either kind, or a file of checkpoints.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "files of the user's, outside of every simulation"
+)]
+
+use std::path::Path;
+use taffrail_sim::difference::Log;
+use taffrail_sim::profile::Profile;
+use taffrail_sim::scenario::Scenario;
+use taffrail_sim::story::Story;
+use taffrail_sim::{Outcome, Recording, RunName};
+
+/// Something that can be run, or that was.
+pub enum Source {
+    Name(RunName),
+    Scenario(Scenario),
+    /// The text of a story that can be read.
+    Story(String),
+    /// Of a run somewhere else.
+    Log(Log),
+}
+
+impl Source {
+    /// A file's, if `given` is the path of one; else it must be a name.
+    pub fn find(given: &str) -> Result<Source, String> {
+        if !Path::new(given).is_file() {
+            let name = RunName::parse(given);
+            return name
+                .map(Source::Name)
+                .map_err(|why| format!("{why}; and there is no such file"));
+        }
+        let wrong = |why| format!("{given}: {why}");
+        let text = std::fs::read_to_string(given).map_err(|error| wrong(error.to_string()))?;
+        if Log::is_log(&text) {
+            return Log::parse(&text).map(Source::Log).map_err(wrong);
+        }
+        if Scenario::is_replay(&text) {
+            return Scenario::parse(&text).map(Source::Scenario).map_err(wrong);
+        }
+        Story::parse(&text).map_err(wrong)?;
+        Ok(Source::Story(text))
+    }
+
+    /// Runs it, and keeps so much of its trace.
+    pub fn run(&self, recording: Recording) -> Result<Outcome<()>, String> {
+        match self {
+            Source::Name(name) => {
+                let profile = Profile::named(&name.profile)?;
+                let simulation = profile.simulation(name.seed);
+                Ok((profile.run)(simulation.with_recording(recording)))
+            }
+            Source::Scenario(scenario) => scenario.run_recorded(recording),
+            Source::Story(text) => Ok(Story::parse(text)?.run_recorded(recording)),
+            Source::Log(log) => Err(format!("{}: a file of checkpoints cannot be run", log.name)),
+        }
+    }
+
+    /// What is known of it: from the file, or from running it.
+    pub fn log(&self, recording: Recording) -> Result<Log, String> {
+        match self {
+            Source::Log(log) => Ok(log.clone()),
+            other => Ok(Log::of(&other.run(recording)?)),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What many seeds were together: how long, how much, and which faults.
+
+use crate::cli::Ran;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use taffrail_sim::FaultKind;
+
+#[derive(Default)]
+pub struct Totals {
+    seeds: u64,
+    simulated: Duration,
+    wall: Duration,
+    events: u64,
+    operations: u64,
+    /// How often each kind was injected, and met.
+    faults: BTreeMap<FaultKind, (u64, u64)>,
+    /// What seeds may be dealt.
+    menu: BTreeSet<FaultKind>,
+}
+
+impl Totals {
+    pub fn add(&mut self, ran: &Ran) {
+        self.seeds += 1;
+        self.simulated += ran.outcome.simulated;
+        self.wall += ran.wall;
+        self.events += ran.outcome.events;
+        self.operations += ran.outcome.operations;
+        self.menu
+            .extend(ran.outcome.menu.iter().map(|(kind, _)| kind));
+        for count in &ran.outcome.faults {
+            let (injected, met) = self.faults.entry(count.kind).or_default();
+            *injected += count.injected;
+            *met += count.met;
+        }
+    }
+
+    fn count(&self, kind: FaultKind) -> (u64, u64) {
+        self.faults.get(&kind).copied().unwrap_or_default()
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        let seconds = self.simulated.as_secs();
+        let faults: u64 = self.faults.values().map(|(injected, _)| injected).sum();
+        let mut text = format!(
+            "{} seeds, {}.{:02} simulated hours in {} core-ms, {} events ({}/core-s), {} operations, {faults} faults\n",
+            self.seeds,
+            seconds / 3600,
+            seconds % 3600 / 36,
+            self.wall.as_millis(),
+            self.events,
+            self.events * 1_000 / (self.wall.as_millis() as u64).max(1),
+            self.operations,
+        );
+        for (kind, (injected, met)) in &self.faults {
+            if injected + met > 0 {
+                text += &format!("{:<24} {injected:>9} injected {met:>9} met\n", kind.name());
+            }
+        }
+        let names = |of: &dyn Fn((u64, u64)) -> bool| {
+            let menu = self.menu.iter().filter(|kind| of(self.count(**kind)));
+            let names: Vec<&str> = menu.map(|kind| kind.name()).collect();
+            match names.is_empty() {
+                true => "none".to_owned(),
+                false => names.join(", "),
+            }
+        };
+        text += &format!(
+            "on the menu, never injected: {}; injected, never met: {}",
+            names(&|(injected, _)| injected == 0),
+            names(&|(injected, met)| injected > 0 && met == 0),
+        );
+        text
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        json!({
+            "seeds": self.seeds,
+            "simulated_seconds": self.simulated.as_secs_f64(),
+            "wall_seconds": self.wall.as_secs_f64(),
+            "events": self.events,
+            "operations": self.operations,
+            "faults": faults_json(self.faults.iter().map(|(kind, (injected, met))| (*kind, *injected, *met))),
+        })
+    }
+
+    /// Every kind that there is, with what became of it.
+    pub fn print_catalogue(&self, json: bool) {
+        for kind in FaultKind::ALL {
+            let (injected, met) = self.count(*kind);
+            let (name, about) = (kind.name(), kind.describe());
+            if json {
+                println!(
+                    "{}",
+                    json!({ "kind": name, "about": about, "injected": injected, "met": met })
+                );
+            } else {
+                println!("{name:<24} {injected:>9} injected {met:>9} met  {about}");
+            }
+        }
+    }
+}
+
+/// Kinds that were injected or met, with how often.
+pub fn faults_json(counts: impl Iterator<Item = (FaultKind, u64, u64)>) -> serde_json::Value {
+    counts
+        .filter(|(_, injected, met)| injected + met > 0)
+        .map(|(kind, injected, met)| {
+            let counts = json!({ "injected": injected, "met": met });
+            (kind.name().to_owned(), counts)
+        })
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
