@@ -574,7 +574,7 @@ fn is_clock_steady(world: &World) -> bool {
 }
 
 /// Small sizes and few shards or many, so that rolls, recycling and checkpoints happen all the time.
-fn draw_config(world: &World, node: NodeId, partitions: i32) -> NodeConfig {
+pub fn draw_config(world: &World, node: NodeId, partitions: i32) -> NodeConfig {
     let decisions = world.decisions();
     let stream = decisions.stream("broker/config");
     let pick = |n: usize| decisions.below(stream, n as u64) as usize;

@@ -1,43 +1,62 @@
 //! A world in one thread: nodes with clocks, disks and a network between them, and everything that can go
 //! wrong with them, from one seed.
 //!
-//! A program that is generic over `taffrail_env::Env` runs here unchanged, against [`SimEnv`] in place of the
-//! operating system. The harness, a closure outside of all nodes, starts and kills its processes, cuts links
-//! and power, and judges. Equal seeds give equal runs, down to the hash of their traces.
-//!
-//! A user's `.cargo/config.toml` needs the two flags of Taffrail's own (`rustflags` and `rustdocflags`, both
-//! `["--cfg", "madsim"]`); without them the build stops and says so.
-//!
 //! ```
 //! use std::time::Duration;
-//! use taffrail_env::{Clock, Connection, Listener, Net};
-//! use taffrail_sim::{NodeOptions, Simulation};
+//! use taffrail_client::{ConsumerOptions, OffsetReset, ProducerOptions, Record, StartAt, TopicPartitionName};
+//! use taffrail_sim::{Cluster, ClusterOptions, FaultKind, Simulation, World};
 //!
-//! let outcome = Simulation::new("doc", 7).run(|world| async move {
-//!     let server = world.add_node(NodeOptions::named("server"));
-//!     let client = world.add_node(NodeOptions::named("client"));
-//!     world.start(server, |env| async move {
-//!         let listener = env.listen("0.0.0.0:7000").await.expect("the port is free");
-//!         loop {
-//!             let connection = listener.accept().await.expect("nothing goes wrong here");
-//!             let hello = vec![bytes::Bytes::from_static(b"hello")];
-//!             let _peer_may_be_gone = connection.write(hello).await;
+//! /// What may go wrong, and how often at the most; each seed mixes its own.
+//! const MENU: &[(FaultKind, u32)] = &[(FaultKind::NetReset, 3_000), (FaultKind::NodePowerCut, 60_000)];
+//!
+//! async fn orders(world: World) {
+//!     let cluster = Cluster::start(&world, ClusterOptions::default()).await;
+//!     cluster.create_topic("orders", 1, &[]).await.expect("a broker answers");
+//!     let writer = cluster.client("writer", |node| async move {
+//!         let producer = node.producer(ProducerOptions::default());
+//!         for number in 0..40 {
+//!             let order = Record::of_value(format!("order {number}"));
+//!             let delivery = producer.send("orders", Some(0), order).await.expect("memory has room");
+//!             delivery.await.expect("faults end before patience does");
 //!         }
 //!     });
-//!     world.start(client, |env| async move {
-//!         env.sleep(Duration::from_millis(1)).await;
-//!         let connection = env.connect("server:7000").await.expect("it listens");
-//!         let mut buffer = bytes::BytesMut::new();
-//!         while buffer.len() < 5 {
-//!             connection.read(&mut buffer, 64).await.expect("it writes five bytes");
+//!     cluster.rage(Duration::from_secs(2)).await; // By the menu; and then what every run is to see:
+//!     world.partition(&cluster.brokers(), &[writer.node]);
+//!     cluster.power_cut(cluster.brokers()[0]);
+//!     world.sleep(Duration::from_secs(1)).await;
+//!     cluster.heal();
+//!     writer.join().await.expect("nobody killed it");
+//!     let reader = cluster.client("reader", |node| async move {
+//!         let consumer = node.consumer(ConsumerOptions { offset_reset: OffsetReset::Error, ..ConsumerOptions::default() });
+//!         consumer.assign(&[(TopicPartitionName::new("orders", 0), StartAt::Earliest)]);
+//!         let mut read = 0;
+//!         while read < 40 {
+//!             read += consumer.poll(Duration::from_secs(1)).await.expect("nothing is broken any more").len();
 //!         }
-//!         assert_eq!(&buffer[..], b"hello");
 //!     });
-//!     world.exited(client).await;
-//! });
-//! assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
-//! println!("{}", outcome.name);
+//!     reader.join().await.expect("nobody killed it");
+//!     cluster.account().await; // Is all that was acknowledged there, also after a kill and a power cut?
+//! }
+//!
+//! for seed in 0..3 {
+//!     let outcome = Simulation::new("orders", seed).with_menu(MENU).run(orders);
+//!     println!("{}", outcome.name); // Such as orders@0#c1d9...: the same seed gives the same hash.
+//!     outcome.expect_ok(); // Or panics with that name, the invariant that broke, and the witness.
+//! }
 //! ```
+//!
+//! A user's `.cargo/config.toml` needs two flags. Without them the build stops and says so; setting `RUSTFLAGS` replaces them.
+//!
+//! ```toml
+//! [build]
+//! rustflags = ["--cfg", "madsim"]
+//! rustdocflags = ["--cfg", "madsim"]
+//! ```
+//!
+//! The harness, a closure outside of all nodes, starts and kills processes, cuts links and power, turns clocks, fills disks (all by the
+//! [`World`]), and judges. A program that is generic over `taffrail_env::Env` runs unchanged, beside a [`Cluster`] or
+//! alone: `world.start(world.add_node(NodeOptions::named("mine")), |env| program(env))`, where `env` is a [`SimEnv`]
+//! in place of the operating system. Equal seeds give equal runs, down to the hash of their traces.
 
 mod atlas;
 pub mod chaos;
@@ -61,6 +80,7 @@ pub mod scenario;
 mod scheduler;
 pub mod shrink;
 pub mod story;
+pub mod testbed;
 mod timeline;
 pub mod trace;
 pub mod view;
@@ -78,6 +98,7 @@ pub use net::{SimConnection, SimListener};
 pub use node::{Death, NodeId, NodeOptions, Trap};
 pub use run::{Failure, Limits, Outcome, Simulation};
 pub use scheduler::SchedulePolicy;
+pub use testbed::{Cluster, ClusterOptions};
 pub use trace::{Recording, RunName, TraceHash};
 pub use world::{LocalFuture, World};
 

@@ -57,6 +57,8 @@ pub struct Stage {
     /// `HOST:PORT` of the broker.
     pub broker: String,
     pub topics: Vec<Topic>,
+    /// Topics that came later.
+    pub also: RefCell<Vec<Topic>>,
     /// What the turnover's topic is at present; see [`turnover`].
     pub resident: RefCell<Option<turnover::Resident>>,
     /// The ids of topics by their names, where a name may be given again. Without it, names serve as identities.
@@ -87,6 +89,7 @@ impl Stage {
             world: world.clone(),
             broker,
             topics,
+            also: RefCell::default(),
             resident: RefCell::new(None),
             ids: RefCell::new(None),
             lives: RefCell::default(),
@@ -210,7 +213,12 @@ impl Stage {
             (0..topic.partitions)
                 .map(move |partition| TopicPartitionName::new(name.clone(), partition))
         };
-        self.topics.iter().flat_map(of_topic).collect()
+        let also = self.also.borrow();
+        self.topics
+            .iter()
+            .chain(also.iter())
+            .flat_map(of_topic)
+            .collect()
     }
 
     pub fn pick_partition(&self, stream: Stream) -> TopicPartitionName {

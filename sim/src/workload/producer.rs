@@ -153,14 +153,14 @@ pub(super) async fn send(
 }
 
 /// A record whose fate is not known yet. If its client dies, nobody will ever know.
-struct Unsettled {
+pub struct Unsettled {
     stage: Rc<Stage>,
     operation: OperationId,
     told: bool,
 }
 
 impl Unsettled {
-    fn new(stage: &Rc<Stage>, operation: OperationId) -> Unsettled {
+    pub fn new(stage: &Rc<Stage>, operation: OperationId) -> Unsettled {
         stage.unsettled.set(stage.unsettled.get() + 1);
         Unsettled {
             stage: stage.clone(),
@@ -169,7 +169,7 @@ impl Unsettled {
         }
     }
 
-    fn tell(mut self, fate: Result<Acked, SendError>) {
+    pub fn tell(mut self, fate: Result<Acked, SendError>) {
         self.told = true;
         let operation = self.operation;
         match fate {

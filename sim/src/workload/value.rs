@@ -11,6 +11,8 @@ use taffrail_record::builder::BatchBuilder;
 /// Bytes at the head of each value: a mark, and the number.
 const HEAD_BYTES: usize = 16;
 const MARK: u64 = 0x7461_6666_7261_696c;
+/// The last header of records whose values are somebody's own: its value is such a head.
+const HEADER: &str = "taffrail-sim-record";
 
 /// The record with this number: its size, key and headers vary with the number, `bytes_max` bounds its padding.
 pub fn record(number: u64, timestamp: i64, bytes_max: u64) -> Record {
@@ -53,6 +55,30 @@ pub fn as_written(number: u64, record: &Record) -> Written {
     }
 }
 
+/// Lets a record of somebody's own name itself, in one more header.
+pub fn name_in_header(number: u64, record: &mut Record) -> Written {
+    let written = as_written(number, record);
+    let mut head = BytesMut::with_capacity(HEAD_BYTES);
+    head.put_u64(MARK);
+    head.put_u64(number);
+    record.headers.push(Header {
+        key: HEADER.to_owned(),
+        value: Some(head.freeze()),
+    });
+    written
+}
+
+/// Takes away what [`name_in_header`] added.
+pub fn take_name(record: &mut Fetched) {
+    if named_in_header(&record.headers) {
+        record.headers.pop();
+    }
+}
+
+fn named_in_header(headers: &[Header]) -> bool {
+    headers.last().is_some_and(|header| header.key == HEADER)
+}
+
 /// Adds a record to a batch of somebody who makes batches by hand.
 pub fn put(builder: &mut BatchBuilder, record: &Record) {
     let headers: Vec<batch::Header<'_>> = record
@@ -74,14 +100,15 @@ pub fn put(builder: &mut BatchBuilder, record: &Record) {
 
 /// A record as a reader sees it.
 pub fn as_read(record: &Fetched) -> Written {
-    let digest = contents(
-        &record.key,
-        &record.value,
-        &record.headers,
-        record.timestamp,
-    );
+    let (mut headers, mut head) = (&record.headers[..], &record.value);
+    if named_in_header(headers)
+        && let Some((name, own)) = headers.split_last()
+    {
+        (headers, head) = (own, &name.value);
+    }
+    let digest = contents(&record.key, &record.value, headers, record.timestamp);
     Written {
-        id: number_in(record.value.as_deref()).unwrap_or(Written::FOREIGN),
+        id: number_in(head.as_deref()).unwrap_or(Written::FOREIGN),
         digest,
     }
 }
@@ -167,6 +194,18 @@ mod tests {
             let record = record(number, 7, 300);
             assert_eq!(as_written(number, &record), as_read(&read(record)));
         }
+    }
+
+    #[test]
+    fn a_record_of_ones_own_is_known_by_its_header() {
+        let mut own = Record::of_value("own");
+        own.timestamp = Some(7);
+        let written = name_in_header(3, &mut own);
+        let mut fetched = read(own);
+        assert_eq!(written, as_read(&fetched));
+        take_name(&mut fetched);
+        assert_eq!(fetched.headers, []);
+        assert_eq!(as_read(&fetched).id, Written::FOREIGN);
     }
 
     #[test]
