@@ -219,12 +219,15 @@ impl Atlas {
     /// Which records may be refused: all of each damaged segment, up to the next segment of its log.
     pub fn refusable(&self) -> Vec<Refusable> {
         let mut bases: BTreeMap<TopicPartition, BTreeSet<Offset>> = BTreeMap::new();
-        for path in self.world.disk(self.node).files() {
+        let disk = self.world.disk(self.node);
+        for path in disk.files() {
+            // A file in which nothing was ever written is no segment yet, and need not become one.
             if let Place::Log {
                 partition,
                 base,
                 part: Part::Segment,
             } = Place::of(&self.data, Path::new(&path))
+                && disk.read(&path).is_some_and(|bytes| !bytes.is_empty())
             {
                 bases.entry(partition).or_default().insert(base);
             }

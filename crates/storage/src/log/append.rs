@@ -398,7 +398,14 @@ async fn meet<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>, need: Need) -> D
                 file.truncate(0).await?;
             }
             shard.check_alive()?;
-            file.reserve(0, bytes).await?;
+            if let Err(error) = file.reserve(0, bytes).await {
+                // What is admitted next may go into the segment before, and the next segment begin elsewhere.
+                let key = (log.number, FileKind::Segment, base);
+                shard.files.borrow_mut().remove(&key);
+                let path = layout::log_file(&shard.log_directory(log), base, FileKind::Segment);
+                shard.remove_file(&path).await?;
+                return Err(error);
+            }
             let mut plan = Plan::new(log.id, base, shard.env.unix_ms());
             plan.reserved = bytes;
             log.running.borrow_mut().plan = Some(plan);

@@ -45,6 +45,41 @@ async fn count(log: &Log<TestEnv>) -> i64 {
 }
 
 #[test]
+fn a_segment_that_finds_no_room_leaves_no_file() {
+    // However much of a segment is left when the disk is full, in one of these cases it is too little for one more batch.
+    for len in [2000, 3000, 5000] {
+        let env = full_world();
+        let inner = env.clone();
+        env.run(async move {
+            let logs = open_one(&inner, options()).await;
+            let log = logs.create(partition(0), config()).await.expect("created");
+            while log.append(batch(&vec![7; len]), 5).await.is_ok() {}
+            inner.sleep(Duration::from_secs(1)).await;
+            let planned = log
+                .inner
+                .running
+                .borrow()
+                .plan
+                .as_ref()
+                .map(|plan| plan.base_offset);
+            let files = inner.0.disk.borrow().files();
+            for path in files
+                .iter()
+                .filter(|path| path.extension().is_some_and(|suffix| suffix == "log"))
+            {
+                let base = path
+                    .file_stem()
+                    .and_then(|stem| stem.to_str()?.parse().ok());
+                let base = base.expect("a base offset");
+                let known = log.inner.state.borrow().begins_at(base) || planned == Some(base);
+                assert!(known, "{}", path.display());
+            }
+        })
+        .expect("it ends");
+    }
+}
+
+#[test]
 fn a_full_disk_refuses_serves_restarts_and_recovers_when_a_log_is_deleted() {
     let env = full_world();
     let inner = env.clone();
