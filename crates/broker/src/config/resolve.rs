@@ -63,14 +63,20 @@ impl StaticSettings {
             value: text.to_string(),
             why,
         };
+        let warning = || {
+            Ok(Some(format!(
+                "{key} is accepted, but there is nothing here for it to act on"
+            )))
+        };
         match foreign::lookup(key) {
             Some(Foreign::NothingToActOn) => match foreign::expected(key).refuses(text) {
                 Some(why) => Err(unavailable(why)),
-                None => Ok(Some(format!(
-                    "{key} is accepted, but there is nothing here for it to act on"
-                ))),
+                None => warning(),
             },
-            Some(Foreign::Refused(why)) => Err(unavailable(why)),
+            Some(Foreign::Only(harmless, why)) if foreign::refuses(harmless, text) => {
+                Err(unavailable(why))
+            }
+            Some(Foreign::Only(..)) => warning(),
             None => Err(Refusal::UnknownKey {
                 key: key.to_string(),
                 nearest: nearest(key, BrokerSettings::DEFINITIONS.iter().map(|d| d.name)),

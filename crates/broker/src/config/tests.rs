@@ -152,6 +152,15 @@ fn kafkas_own_keys_are_honoured_warned_about_or_refused() {
         ("quota.producer.default", "1000"),
         ("quota.consumer.default", "1000"),
         ("ssl.keystore.location", "/k"),
+        ("ssl.client.auth", "required"),
+        ("security.inter.broker.protocol", "SSL"),
+        ("authorizer.class.name", "some.Authorizer"),
+        ("max.connections.per.ip.overrides", "127.0.0.1:5"),
+        ("max.connection.creation.rate", "10"),
+        ("remote.log.storage.system.enable", "true"),
+        ("group.coordinator.rebalance.protocols", "consumer"),
+        ("transaction.two.phase.commit.enable", "true"),
+        ("connections.max.reauth.ms", "1000"),
     ] {
         let refusal = settings.set(key, value);
         assert!(
@@ -166,7 +175,12 @@ fn kafkas_own_keys_are_honoured_warned_about_or_refused() {
             "1.7976931348623157E308",
         ),
         ("controlled.shutdown.enable", "TRUE"),
-        ("controller.quorum.bootstrap.servers", "a:1,b:2"),
+        ("ssl.client.auth", "None"),
+        ("security.inter.broker.protocol", "PLAINTEXT"),
+        ("authorizer.class.name", ""),
+        ("max.connections.per.ip.overrides", ""),
+        ("remote.log.storage.system.enable", "false"),
+        ("group.coordinator.rebalance.protocols", "classic, consumer"),
         ("socket.send.buffer.bytes", "-1"),
         ("replica.socket.timeout.ms", "30000"),
     ] {
@@ -197,6 +211,45 @@ fn kafkas_own_keys_are_honoured_warned_about_or_refused() {
         };
         assert_eq!(refusal, expected);
     }
+}
+
+/// Kafka's own list of its broker's keys, with the values that they have where nobody sets them.
+const KAFKAS_KEYS: &str = include_str!("../../../../fixtures/kafka-broker-keys.properties");
+
+/// Keys that are options of the start: the server's configuration reads them.
+const OPTIONS: [&str; 7] = [
+    "advertised.listeners",
+    "broker.id",
+    "controller.quorum.voters",
+    "listeners",
+    "log.dir",
+    "log.dirs",
+    "node.id",
+];
+
+#[test]
+fn every_key_of_kafkas_broker_is_known_and_its_default_harmless() {
+    let lines = KAFKAS_KEYS.lines().filter(|line| !line.starts_with('#'));
+    let mut keys = 0;
+    for line in lines {
+        keys += 1;
+        let (key, default) = line.split_once('=').unwrap_or((line, ""));
+        if OPTIONS.contains(&key) {
+            continue;
+        }
+        let mut settings = StaticSettings::default();
+        let taken = settings.set(key, default);
+        let is_set = line.contains('=');
+        let known = match &taken {
+            Ok(None) => BrokerSettings::definition(key).is_some(),
+            Ok(Some(warning)) => warning.starts_with(key),
+            Err(Refusal::UnknownKey { .. }) => false,
+            // Kafka has no value there either, and takes no empty text for one.
+            Err(_) => !is_set,
+        };
+        assert!(known, "{line}: {taken:?}");
+    }
+    assert_eq!(keys, 340, "as many as Kafka 4.3.1 has");
 }
 
 #[test]
