@@ -472,6 +472,22 @@ impl<E: Env> Client<E> {
         }
     }
 
+    /// Waits at most `patience` until the broker knows a topic, which it may make for that.
+    pub async fn find_or_make_topic(
+        &self,
+        topic: &str,
+        patience: Duration,
+    ) -> Result<(), ClientError> {
+        let until = self.inner.env.now() + patience;
+        let found = self.topic_when(topic, true, until, |_| true).await;
+        found.map_err(|error| match error.code() {
+            Some(ErrorCode::UnknownTopicOrPartition) => ClientError::NotThere {
+                subject: format!("topic {topic}"),
+            },
+            _ => error,
+        })
+    }
+
     fn no_metadata(&self, topic: &str, error: ErrorCode) -> ClientError {
         if error != ErrorCode::None {
             return ClientError::Refused {

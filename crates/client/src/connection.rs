@@ -203,6 +203,11 @@ impl<E: Env> Link<E> {
         self.shared.queues.borrow().broken.is_some()
     }
 
+    /// Why nothing more comes of this connection, if that is so.
+    pub fn fault(&self) -> Option<ClientError> {
+        self.shared.queues.borrow().broken.clone()
+    }
+
     /// The version that both sides know best, not above `at_most`.
     pub fn version(&self, key: ApiKey, at_most: i16) -> Result<i16, ClientError> {
         let versions = self.versions.borrow();

@@ -18,6 +18,7 @@ use crate::options::{Acks, ProducerOptions};
 use crate::partitioner::{StickyPartitioner, partition_for_key};
 use crate::records::{Acked, Record, TopicPartitionName};
 use crate::signal::Signal;
+use crate::versions::Versions;
 use accumulator::{Accumulator, Leader, ToSend};
 use futures_channel::oneshot;
 use partition_queue::Identity;
@@ -50,6 +51,8 @@ pub(crate) struct Shared<E: Env> {
     sticky: RefCell<StickyPartitioner>,
     requests: RefCell<BTreeMap<i32, usize>>,
     links: RefCell<BTreeMap<i32, Rc<Link<E>>>>,
+    /// Why the first connection ended that another one took the place of.
+    lost: RefCell<Option<ClientError>>,
     /// Nodes that are being connected to.
     connecting: RefCell<BTreeSet<i32>>,
     asking_identity: Cell<bool>,
@@ -103,6 +106,7 @@ impl<E: Env> Producer<E> {
             options,
             requests: RefCell::default(),
             links: RefCell::default(),
+            lost: RefCell::default(),
             connecting: RefCell::default(),
             asking_identity: Cell::new(false),
             refused: RefCell::default(),
@@ -227,6 +231,20 @@ impl<E: Env> Producer<E> {
             }
             self.shared.settled.changed(mark).await;
         }
+    }
+
+    /// For a producer without acknowledgements, behind a flush: whether every connection that it sent on lasted until the broker
+    /// had taken all of it. A broker that refuses such a batch closes the connection and says nothing; one that answers has looked at
+    /// all that came before the question.
+    pub async fn check_connections(&self) -> Result<(), ClientError> {
+        if let Some(error) = self.shared.lost.borrow().clone() {
+            return Err(error);
+        }
+        let links: Vec<Rc<Link<E>>> = self.shared.links.borrow().values().cloned().collect();
+        for link in links {
+            Versions::ask(&link, self.shared.client.operation_deadline()).await?;
+        }
+        Ok(())
     }
 
     /// Bytes of records that wait or are on their way.
@@ -362,7 +380,10 @@ async fn connect<E: Env>(shared: Rc<Shared<E>>, node: i32) {
     let until = client.env().now() + client.options().request_timeout;
     match client.link(Target::Node(node), shared.lane, until).await {
         Ok(link) => {
-            shared.links.borrow_mut().insert(node, link);
+            let before = shared.links.borrow_mut().insert(node, link);
+            if let Some(fault) = before.and_then(|link| link.fault()) {
+                shared.lost.borrow_mut().get_or_insert(fault);
+            }
         }
         Err(error) => {
             tracing::debug!(node, %error, "no connection to a leader");

@@ -10,13 +10,17 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use std::collections::VecDeque;
 use std::time::Duration;
-use taffrail_client::{Acks, Client, Delivery, Producer, ProducerOptions, Record, SendError};
+use taffrail_client::{
+    Acks, Client, ClientError, Delivery, Producer, ProducerOptions, Record, SendError,
+};
 use taffrail_os::Os;
 
 /// The longest line: what the broker's largest frame can carry.
 const LINE_BYTES_MAX: usize = 100 << 20;
 /// A broker that is just being started again is waited for: whoever pipes lines in would lose them.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A broker that makes topics on first use has made one by then. One that does not would be asked until the record's time was up.
+const TOPIC_PATIENCE: Duration = Duration::from_secs(5);
 /// Beyond this many, the first of the records on their way is waited for.
 const DELIVERIES_MAX: usize = 1 << 17;
 
@@ -32,6 +36,7 @@ pub fn run(options: ProduceOptions) -> Result<(), Failure> {
 struct Tally {
     lines: u64,
     failed: u64,
+    /// By number: a line may fail while the fate of earlier ones is not known yet.
     first_failure: Option<(u64, SendError)>,
 }
 
@@ -39,7 +44,13 @@ impl Tally {
     fn count(&mut self, line: u64, fate: Result<taffrail_client::Acked, SendError>) {
         if let Err(error) = fate {
             self.failed += 1;
-            self.first_failure.get_or_insert((line, error));
+            if self
+                .first_failure
+                .as_ref()
+                .is_none_or(|(first, _)| line < *first)
+            {
+                self.first_failure = Some((line, error));
+            }
         }
     }
 
@@ -72,6 +83,27 @@ async fn produce(os: &Os, client: &Client<Os>, options: &ProduceOptions) -> Resu
         },
     );
     let mut tally = Tally::default();
+    let read = send_lines(os, client, &producer, options, &mut tally).await;
+    let lines = tally.lines;
+    tally.verdict(read)?;
+    if acks != Acks::None {
+        return Ok(());
+    }
+    producer.check_connections().await.map_err(|error| {
+        Failure::operation(format!(
+            "not all of the lines sent with --acks 0 may be there ({lines} were): a broker refuses such a line by closing the connection, and {error}"
+        ))
+    })
+}
+
+/// Sends line by line, until each line's fate is known. The error is about the input.
+async fn send_lines(
+    os: &Os,
+    client: &Client<Os>,
+    producer: &Producer<Os>,
+    options: &ProduceOptions,
+    tally: &mut Tally,
+) -> Result<(), Failure> {
     let mut deliveries: VecDeque<(u64, Delivery)> = VecDeque::new();
     let mut input = os.stdin().lines(LINE_BYTES_MAX);
     let mut read = Ok(());
@@ -88,9 +120,14 @@ async fn produce(os: &Os, client: &Client<Os>, options: &ProduceOptions) -> Resu
         };
         tally.lines += 1;
         let record = record(line, options.key_separator.as_deref());
-        let sent = producer
-            .send(&options.topic, options.partition, record)
-            .await;
+        let sent = match tally.lines {
+            1 => send_first(client, producer, options, record).await,
+            _ => {
+                producer
+                    .send(&options.topic, options.partition, record)
+                    .await
+            }
+        };
         match sent {
             Ok(delivery) => deliveries.push_back((tally.lines, delivery)),
             Err(error) => {
@@ -106,11 +143,29 @@ async fn produce(os: &Os, client: &Client<Os>, options: &ProduceOptions) -> Resu
                 }
             }
         }
-        settle(&mut deliveries, &mut tally, DELIVERIES_MAX).await;
+        settle(&mut deliveries, tally, DELIVERIES_MAX).await;
     }
     producer.flush().await;
-    settle(&mut deliveries, &mut tally, 0).await;
-    tally.verdict(read)
+    settle(&mut deliveries, tally, 0).await;
+    read
+}
+
+/// The first line finds out whether there is such a topic. What else may be wrong, sending it tells.
+async fn send_first(
+    client: &Client<Os>,
+    producer: &Producer<Os>,
+    options: &ProduceOptions,
+    record: Record,
+) -> Result<Delivery, SendError> {
+    let found = client.find_or_make_topic(&options.topic, TOPIC_PATIENCE);
+    match found.await {
+        Err(error @ ClientError::NotThere { .. }) => Err(SendError::NotBegun(error)),
+        _ => {
+            producer
+                .send(&options.topic, options.partition, record)
+                .await
+        }
+    }
 }
 
 /// Counts the lines that will not be sent.
@@ -161,6 +216,27 @@ fn find(line: &[u8], separator: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_line_that_failed_is_named_whenever_it_became_known() {
+        let mut tally = Tally {
+            lines: 9,
+            ..Tally::default()
+        };
+        tally.count(7, Err(SendError::NoRoom));
+        let late = SendError::TimedOut {
+            may_be_written: true,
+            last: None,
+        };
+        tally.count(2, Err(late));
+        tally.count(8, Err(SendError::NoRoom));
+        let failure = tally.verdict(Ok(())).expect_err("three failed");
+        let line = failure.message.expect("it says so");
+        assert_eq!(
+            line,
+            "3 of 9 lines were not acknowledged; the first is line 2: timed out: no acknowledgement"
+        );
+    }
 
     #[test]
     fn the_first_separator_ends_the_key_and_a_line_without_one_has_none() {
