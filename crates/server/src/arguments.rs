@@ -75,7 +75,7 @@ pub struct ServeOptions {
     /// This node's number, 0 or more [default: 1].
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
     pub node_id: Option<i32>,
-    /// The nodes of the cluster with their node-to-node addresses.
+    /// The nodes of the cluster with their node-to-node addresses. This version runs one node alone, and opens none for others.
     #[arg(long, value_name = "N@HOST:PORT,...", value_delimiter = ',', value_parser = node)]
     pub nodes: Vec<NodeAddress>,
     /// A broker setting under Kafka's name.
@@ -187,7 +187,7 @@ pub struct ConsumeOptions {
     #[arg(long, value_name = "G", value_parser = NonEmptyStringValueParser::new())]
     pub group: Option<String>,
     /// Stop after so many records.
-    #[arg(long, allow_negative_numbers = true, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = whole::<0>)]
     pub count: Option<u64>,
     /// One JSON object a line: partition, offset, timestamp, key, value, headers.
     #[arg(long)]
@@ -255,7 +255,7 @@ pub enum LogCommand {
         /// The segments' batches instead, with the records in them.
         #[arg(long)]
         records: bool,
-        /// The segments' batches instead, one JSON object a line.
+        /// One JSON object a line.
         #[arg(long)]
         json: bool,
     },
@@ -304,18 +304,13 @@ pub struct BenchProduceOptions {
     #[arg(long, allow_negative_numbers = true, value_name = "SIZE", default_value = "64KiB", value_parser = size)]
     pub batch_size: Size,
     /// How long a batch waits for more records.
-    #[arg(
-        long,
-        allow_negative_numbers = true,
-        value_name = "MS",
-        default_value_t = 0
-    )]
+    #[arg(long, allow_negative_numbers = true, value_name = "MS", default_value_t = 0, value_parser = whole::<0>)]
     pub linger_ms: u64,
     /// How long to send.
-    #[arg(long, allow_negative_numbers = true, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, allow_negative_numbers = true, value_name = "S", default_value_t = 10, value_parser = whole::<1>)]
     pub seconds: u64,
     /// Records a second of all producers together; as many as go if not given.
-    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = whole::<1>)]
     pub rate: Option<u64>,
     /// Who must have a record: all, or the leader (1), or nobody (0).
     #[arg(
@@ -451,6 +446,12 @@ fn address(text: &str) -> Result<String, String> {
         Some(_) => Ok(text.to_owned()),
         None => Err("expected HOST:PORT, such as 127.0.0.1:9092 or [::1]:9092".to_owned()),
     }
+}
+
+/// A number that is at least `MIN`.
+fn whole<const MIN: u64>(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| *number >= MIN);
+    number.ok_or_else(|| format!("expected a whole number, {MIN} or more"))
 }
 
 fn size(text: &str) -> Result<Size, String> {

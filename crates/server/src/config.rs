@@ -13,6 +13,7 @@ use crate::arguments::{
 };
 use crate::failure::Failure;
 use clap::{CommandFactory, Parser};
+use kafka::Meaning;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -82,22 +83,62 @@ struct Gathered {
     settings: StaticSettings,
     warnings: Vec<String>,
     places: BTreeMap<&'static str, String>,
+    names: kafka::Names,
+    /// Where the file, or the command line, has said an option already: by the option, the key and the value.
+    said: BTreeMap<String, (String, String)>,
 }
 
 /// Makes a plan of the command line and the file that it names.
 pub fn resolve(command_line: ServeOptions) -> Result<Plan, Failure> {
-    let mut gathered = Gathered::default();
-    if let Some(path) = &command_line.config {
-        for entry in file::read(path)? {
-            gathered.take(&entry)?;
-        }
-    }
+    let file = match &command_line.config {
+        Some(path) => file::read(path)?,
+        None => Vec::new(),
+    };
+    plan_of(&file, command_line)
+}
+
+fn plan_of(file: &[Entry], command_line: ServeOptions) -> Result<Plan, Failure> {
+    let mut set: Vec<Entry> = Vec::new();
     for (key, value) in command_line.set.clone() {
+        if let Some(before) = set.iter().find(|entry| entry.key == key) {
+            return Err(Failure::usage(format!(
+                "--set {key}={value}: --set {key}={} stands before it: leave one of them out",
+                before.value
+            )));
+        }
         let place = "--set".to_owned();
-        gathered.take(&Entry { key, value, place })?;
+        set.push(Entry { key, value, place });
     }
+    let mut gathered = Gathered {
+        names: kafka::Names::of(file.iter().chain(&set)),
+        ..Gathered::default()
+    };
+    for entry in file {
+        gathered.take(entry)?;
+    }
+    gathered.said.clear();
+    for entry in &set {
+        gathered.take(entry)?;
+    }
+    gathered.check_set_beside(&command_line)?;
     gathered.overlay(command_line, |name| format!("--{name}"));
     gathered.plan()
+}
+
+/// The options of `over` that are given.
+fn given(over: &ServeOptions) -> impl Iterator<Item = &'static str> {
+    let options = [
+        ("data", over.data.is_some()),
+        ("listen", over.listen.is_some()),
+        ("advertise", over.advertise.is_some()),
+        ("admin", over.admin.is_some()),
+        ("memory", over.memory.is_some()),
+        ("insecure", over.insecure),
+        ("node-id", over.node_id.is_some()),
+        ("nodes", !over.nodes.is_empty()),
+    ];
+    let given = options.into_iter().filter(|(_, given)| *given);
+    given.map(|(name, _)| name)
 }
 
 impl Gathered {
@@ -108,17 +149,24 @@ impl Gathered {
                 entry.place, entry.key, entry.value
             ))
         };
-        let translated = kafka::translate(&entry.key, &entry.value).map_err(wrong)?;
-        let (key, value) = match &translated {
-            Some(translated) => (translated.option.as_str(), translated.value.as_str()),
-            None => (entry.key.as_str(), entry.value.as_str()),
+        let meaning = self.names.translate(&entry.key, &entry.value);
+        let (key, value, left_out) = match meaning.map_err(wrong)? {
+            Meaning::Other => (entry.key.as_str(), entry.value.clone(), None),
+            Meaning::Option {
+                option,
+                value,
+                warning,
+            } => (option, value, warning),
+            Meaning::Judged { warning } => {
+                self.warn_of(entry, warning);
+                return Ok(());
+            }
         };
-        let left_out = translated.as_ref().and_then(|one| one.warning.as_ref());
-        let warning = left_out.map(|text| format!("{} {}: {text}", entry.place, entry.key));
-        self.warnings.extend(warning);
+        self.warn_of(entry, left_out);
         let names = option_names();
         if names.iter().any(|name| name == key) {
-            let argument = match (key, value) {
+            self.say_once(entry, key, &value)?;
+            let argument = match (key, value.as_str()) {
                 ("insecure", "true") => "--insecure".to_owned(),
                 ("insecure", "false") => return Ok(()),
                 ("insecure", _) => return Err(wrong("expected true or false".to_owned())),
@@ -129,7 +177,7 @@ impl Gathered {
             self.overlay(one.options, |_| format!("{} {}", entry.place, entry.key));
             return Ok(());
         }
-        match self.settings.set(key, value) {
+        match self.settings.set(key, &value) {
             Ok(warning) => {
                 let warning = warning.map(|text| format!("{}: {text}", entry.place));
                 self.warnings.extend(warning);
@@ -140,22 +188,41 @@ impl Gathered {
         }
     }
 
+    fn warn_of(&mut self, entry: &Entry, warning: Option<String>) {
+        let warning = warning.map(|text| format!("{} {}: {text}", entry.place, entry.key));
+        self.warnings.extend(warning);
+    }
+
+    /// Two keys of one file may mean one option, and not two things. Of one key that stands twice the last holds, as for Java.
+    fn say_once(&mut self, entry: &Entry, option: &str, value: &str) -> Result<(), Failure> {
+        let now = (entry.key.clone(), value.to_owned());
+        match self.said.insert(option.to_owned(), now) {
+            Some((key, before)) if key != entry.key && before != value => {
+                Err(Failure::usage(format!(
+                    "{} {}={}: {key} says {before}, and both mean the option {option}: leave one of them out",
+                    entry.place, entry.key, entry.value
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An option and a `--set` that means the same option: which of them was meant does not show.
+    fn check_set_beside(&self, command_line: &ServeOptions) -> Result<(), Failure> {
+        match given(command_line).find_map(|name| self.said.get(name).map(|said| (name, said))) {
+            None => Ok(()),
+            Some((name, (key, value))) => Err(Failure::usage(format!(
+                "--{name}: --set {key} says {value}, and both mean the option {name}: leave one of them out"
+            ))),
+        }
+    }
+
     /// Options that win over what was gathered before.
     fn overlay(&mut self, over: ServeOptions, place: impl Fn(&str) -> String) {
+        for name in given(&over) {
+            self.places.insert(name, place(name));
+        }
         let options = &mut self.options;
-        let mut set = |name: &'static str, is_set: bool| {
-            if is_set {
-                self.places.insert(name, place(name));
-            }
-        };
-        set("data", over.data.is_some());
-        set("listen", over.listen.is_some());
-        set("advertise", over.advertise.is_some());
-        set("admin", over.admin.is_some());
-        set("memory", over.memory.is_some());
-        set("insecure", over.insecure);
-        set("node-id", over.node_id.is_some());
-        set("nodes", !over.nodes.is_empty());
         options.data = over.data.or(options.data.take());
         options.listen = over.listen.or(options.listen.take());
         options.advertise = over.advertise.or(options.advertise.take());
@@ -170,7 +237,7 @@ impl Gathered {
 
     fn plan(self) -> Result<Plan, Failure> {
         let options = self.options;
-        let plan = Plan {
+        let mut plan = Plan {
             data: options.data.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA)),
             listen: options.listen.unwrap_or_else(|| DEFAULT_LISTEN.to_owned()),
             advertise: options.advertise,
@@ -182,7 +249,7 @@ impl Gathered {
             warnings: self.warnings,
             places: self.places,
         };
-        check_nodes(&plan, &options.nodes)?;
+        check_nodes(&mut plan, &options.nodes)?;
         check_listeners(plan, options.insecure)
     }
 }
@@ -200,10 +267,19 @@ fn unknown(entry: &Entry, names: &[String]) -> Failure {
     Failure::usage(format!("{}: unknown key {}{hint}", entry.place, entry.key))
 }
 
-fn check_nodes(plan: &Plan, nodes: &[NodeAddress]) -> Result<(), Failure> {
+/// There is nothing that nodes say to each other yet, so nothing is opened for it.
+fn check_nodes(plan: &mut Plan, nodes: &[NodeAddress]) -> Result<(), Failure> {
     match nodes {
         [] => Ok(()),
-        [alone] if alone.node_id == plan.node_id => Ok(()),
+        [alone] if alone.node_id == plan.node_id => {
+            let warning = format!(
+                "{}: {} is not opened: a node alone needs no listener for other nodes",
+                plan.place("nodes"),
+                alone.address
+            );
+            plan.warnings.push(warning);
+            Ok(())
+        }
         [alone] => Err(Failure::usage(format!(
             "{}: names node {} but this is node {}: give both the same number",
             plan.place("nodes"),
@@ -216,6 +292,25 @@ fn check_nodes(plan: &Plan, nodes: &[NodeAddress]) -> Result<(), Failure> {
             several.len()
         ))),
     }
+}
+
+/// Whether two addresses would be listened on twice.
+fn collide(one: &str, other: &str) -> bool {
+    let port = |address: &str| {
+        address
+            .rsplit_once(':')
+            .and_then(|(_, port)| port.parse().ok())
+    };
+    let ip = |address: &str| match host(address) {
+        name if name.eq_ignore_ascii_case("localhost") => Some(IpAddr::from([127, 0, 0, 1])),
+        host => host.parse::<IpAddr>().ok(),
+    };
+    let same_host = match (ip(one), ip(other)) {
+        (Some(one), Some(other)) => one == other || one.is_unspecified() || other.is_unspecified(),
+        _ => host(one).eq_ignore_ascii_case(host(other)),
+    };
+    // Port 0 is whichever is free.
+    same_host && port(one).is_some_and(|one: u16| one != 0 && Some(one) == port(other))
 }
 
 /// Nobody from outside gets in by accident.
@@ -236,6 +331,15 @@ fn check_listeners(mut plan: Plan, insecure: bool) -> Result<Plan, Failure> {
             )));
         }
         plan.open_to_anybody = true;
+    }
+    if collide(&plan.listen, &plan.admin) {
+        return Err(Failure::usage(format!(
+            "{} and {}: {} and {} cannot both be listened on: give each a port of its own",
+            plan.place("listen"),
+            plan.place("admin"),
+            plan.listen,
+            plan.admin
+        )));
     }
     if let Some(address) = &plan.advertise
         && host(address)

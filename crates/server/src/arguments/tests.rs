@@ -41,6 +41,9 @@ fn a_wrong_value_names_what_would_be_right() {
         ("serve --node-id -1", "-1 is not in 0.."),
         ("topic create t --partitions -1", "-1 is not in 1.."),
         ("produce t --acks -1", "all"),
+        ("consume t --count -1", "a whole number, 0 or more"),
+        ("consume t --count many", "a whole number, 0 or more"),
+        ("bench produce --rate 0", "a whole number, 1 or more"),
     ] {
         let line = parse(command).expect_err("a wrong value");
         assert!(line.contains(expected) && !line.contains('\n'), "{line}");

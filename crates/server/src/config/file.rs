@@ -3,6 +3,8 @@
 use super::Entry;
 use crate::failure::Failure;
 use std::path::Path;
+use taffrail_env::disk::DiskOperation;
+use taffrail_env::{DiskError, DiskErrorKind};
 use taffrail_os::process;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -14,7 +16,7 @@ const FILE_BYTES_MAX: usize = 1 << 20;
 pub fn read(path: &Path) -> Result<Vec<Entry>, Failure> {
     let name = path.display().to_string();
     let text = process::read_text(path, FILE_BYTES_MAX)
-        .map_err(|error| Failure::usage(format!("--config {name}: {}", error.system)))?;
+        .map_err(|error| Failure::usage(format!("--config {name}: {}", unreadable(&error))))?;
     if path
         .extension()
         .is_some_and(|extension| extension == "properties")
@@ -22,6 +24,17 @@ pub fn read(path: &Path) -> Result<Vec<Entry>, Failure> {
         properties(&name, &text)
     } else {
         toml(&name, &text)
+    }
+}
+
+/// A file that is no text is read to its end, and refused there.
+fn unreadable(error: &DiskError) -> String {
+    match error.kind {
+        DiskErrorKind::Io if error.operation == DiskOperation::Read => format!(
+            "{}; expected a text in UTF-8, of at most {FILE_BYTES_MAX} bytes",
+            error.system
+        ),
+        _ => error.system.clone(),
     }
 }
 
