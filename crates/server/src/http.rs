@@ -1,20 +1,23 @@
 //! The admin listener: `/metrics` and `/healthz` over HTTP/1, on the environment's own connections.
 //!
 //! It shares the node's shard, so it is kept small: a bounded number of connections, one request each, a deadline for all of it, and no
-//! request body is read.
+//! request body is read. Whoever comes is let in: while all places are taken, the one that has been silent for longest makes room, so that
+//! connections that ask nothing cannot keep a probe out.
 
 mod stream;
 
 use crate::metrics;
 use bytes::Bytes;
+use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::rc::Rc;
@@ -36,9 +39,49 @@ pub trait Shown: 'static {
     fn metrics(&self) -> impl Future<Output = Option<MetricsSnapshot>>;
 }
 
+/// A connection that has a place.
+struct Guest {
+    number: u64,
+    /// Its request is there, and its answer on the way.
+    answering: Rc<Cell<bool>>,
+    /// Dropped to close it.
+    _stay: oneshot::Sender<()>,
+}
+
+/// Who is connected, the oldest first.
+#[derive(Default)]
+struct Guests {
+    open: VecDeque<Guest>,
+    next: u64,
+}
+
+impl Guests {
+    /// Gives a connection a place: the number to leave by, whether it is answered, and what resolves when it has to go.
+    fn enter(&mut self) -> (u64, Rc<Cell<bool>>, oneshot::Receiver<()>) {
+        if self.open.len() >= CONNECTIONS_MAX {
+            let silent = self.open.iter().position(|guest| !guest.answering.get());
+            self.open.remove(silent.unwrap_or(0));
+        }
+        let (stay, leave) = oneshot::channel();
+        let answering = Rc::new(Cell::new(false));
+        let number = self.next;
+        self.next += 1;
+        self.open.push_back(Guest {
+            number,
+            answering: answering.clone(),
+            _stay: stay,
+        });
+        (number, answering, leave)
+    }
+
+    fn leave(&mut self, number: u64) {
+        self.open.retain(|guest| guest.number != number);
+    }
+}
+
 /// Serves until the task ends.
 pub async fn serve<E: Env, S: Shown>(env: E, listener: E::Listener, shown: Rc<S>) {
-    let open = Rc::new(Cell::new(0));
+    let guests = Rc::new(RefCell::new(Guests::default()));
     loop {
         let connection = match listener.accept().await {
             Ok(connection) => connection,
@@ -49,11 +92,8 @@ pub async fn serve<E: Env, S: Shown>(env: E, listener: E::Listener, shown: Rc<S>
                 continue;
             }
         };
-        if open.get() >= CONNECTIONS_MAX {
-            continue;
-        }
-        open.set(open.get() + 1);
-        env.spawn(answer(env.clone(), connection, shown.clone(), open.clone()));
+        let answer = answer(env.clone(), connection, shown.clone(), guests.clone());
+        env.spawn(answer);
     }
 }
 
@@ -61,10 +101,12 @@ async fn answer<E: Env, S: Shown>(
     env: E,
     connection: E::Connection,
     shown: Rc<S>,
-    open: Rc<Cell<usize>>,
+    guests: Rc<RefCell<Guests>>,
 ) {
+    let (number, answering, leave) = guests.borrow_mut().enter();
     let service = service_fn(|request: Request<Incoming>| {
         let shown = shown.clone();
+        answering.set(true);
         async move { Ok::<_, Infallible>(respond(&request, &*shown).await) }
     });
     let serving = http1::Builder::new()
@@ -73,11 +115,12 @@ async fn answer<E: Env, S: Shown>(
         .auto_date_header(false)
         .max_buf_size(16 << 10)
         .serve_connection(Stream::new(connection), service);
-    let until = env.sleep(CONNECTION_TIME_MAX);
-    if let Either::Left((Err(error), _)) = select(pin!(serving), pin!(until)).await {
+    let late = pin!(env.sleep(CONNECTION_TIME_MAX));
+    let until = select(late, leave);
+    if let Either::Left((Err(error), _)) = select(pin!(serving), until).await {
         tracing::debug!(%error, "an admin connection ended early");
     }
-    open.set(open.get() - 1);
+    guests.borrow_mut().leave(number);
 }
 
 async fn respond<S: Shown>(request: &Request<Incoming>, shown: &S) -> Response<Full<Bytes>> {
@@ -99,8 +142,11 @@ async fn respond<S: Shown>(request: &Request<Incoming>, shown: &S) -> Response<F
         }
         "/metrics" => match shown.metrics().await {
             Some(snapshot) => {
-                let mut response = plain(StatusCode::OK, metrics::render(snapshot));
-                let kind = HeaderValue::from_static(metrics::CONTENT_TYPE);
+                let accepted = request.headers().get_all(ACCEPT).iter();
+                let accepted = accepted.filter_map(|value| value.to_str().ok());
+                let format = metrics::Format::wanted(accepted);
+                let mut response = plain(StatusCode::OK, format.render(snapshot));
+                let kind = HeaderValue::from_static(format.content_type());
                 response.headers_mut().insert(CONTENT_TYPE, kind);
                 response
             }
