@@ -4,6 +4,7 @@
 //! where. SIGTERM or SIGINT ends it cleanly. While it stops a further SIGTERM changes nothing, as with Kafka; a SIGINT, from somebody at a terminal, ends it at once.
 
 use crate::arguments::ServeOptions;
+use crate::command::log::damage;
 use crate::config::{self, Plan};
 use crate::failure::Failure;
 use crate::http::{self, Shown};
@@ -11,13 +12,14 @@ use crate::output;
 use futures_util::future::{Either, select};
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::pin;
 use std::rc::Rc;
-use taffrail_broker::{MetricsSnapshot, Node, NodeConfig, StartError};
+use taffrail_broker::{MetricsSnapshot, Node, NodeConfig, RestoreFailure, StartError};
 use taffrail_env::{DiskError, DiskErrorKind, Env, Listener, Net, NetError, NetErrorKind, Spawn};
 use taffrail_os::signal::{Termination, Terminations};
 use taffrail_os::{Os, process};
-use taffrail_storage::{Health, OpenError, Options};
+use taffrail_storage::{Health, OpenError, Options, ReadError, StorageError};
 
 pub fn run(options: ServeOptions) -> Result<(), Failure> {
     let plan = config::resolve(options)?;
@@ -179,37 +181,68 @@ fn names_no_directory(error: &DiskError) -> bool {
 }
 
 fn explain_start(plan: &Plan, error: &StartError) -> Failure {
+    let damaged = |file: &Path, offset, what: &str| {
+        Failure::damaged(format!(
+            "{}: {}",
+            plan.place("data"),
+            damage(file, offset, what)
+        ))
+    };
     match error {
         StartError::Listen(error) => explain_listen(plan, "listen", &plan.listen, error),
-        StartError::Open(open) => {
-            let text = format!("{}: {open}", plan.place("data"));
-            match open {
-                OpenError::OtherProgram { .. }
-                | OpenError::NoDataDirectory { .. }
-                | OpenError::NotOurs { .. }
-                | OpenError::OtherVersion { .. }
-                | OpenError::Locked { .. } => Failure::usage(text),
-                OpenError::Damaged { .. } => Failure::damaged(text),
-                OpenError::Disk(error)
-                    if error.kind == DiskErrorKind::NotFound
-                        && error.path != plan.data
-                        && error.path.starts_with(&plan.data) =>
-                {
-                    Failure::damaged(format!(
-                        "{text}; a file that belongs to the data directory is gone: put it back, or start with another directory"
-                    ))
-                }
-                OpenError::Disk(error) if names_no_directory(error) => Failure::usage(format!(
-                    "{text}; expected a directory that this program may write, or a path for a new one"
-                )),
-                OpenError::NoSpace { .. } | OpenError::Disk(_) => Failure::operation(text),
-            }
+        StartError::Open(OpenError::Damaged { file, offset, what }) => damaged(file, *offset, what),
+        StartError::Open(OpenError::Disk(error))
+            if error.kind == DiskErrorKind::NotFound
+                && error.path != plan.data
+                && error.path.starts_with(&plan.data) =>
+        {
+            let what = format!(
+                "{}; a file that belongs to the data directory is gone: put it back, or start with another directory",
+                error.system
+            );
+            damaged(&error.path, 0, &what)
         }
-        StartError::Restore(_) => Failure::damaged(format!("{}: {error}", plan.data.display())),
+        StartError::Open(open) => explain_open(plan, open),
+        StartError::Restore(RestoreFailure::Read(ReadError::Corrupt {
+            file,
+            position,
+            what,
+        })) => damaged(file, *position, what),
+        StartError::Restore(RestoreFailure::Storage(StorageError::Corrupt { file, what })) => {
+            damaged(file, 0, what)
+        }
+        StartError::Restore(_) => damaged(&plan.data, 0, &error.to_string()),
         StartError::Config(_) | StartError::Option(_) | StartError::OtherNode { .. } => {
             Failure::usage(error)
         }
         StartError::Refused(_) | StartError::Register(_) => Failure::operation(error),
+    }
+}
+
+/// A data directory that was not opened, and is not damaged.
+fn explain_open(plan: &Plan, error: &OpenError) -> Failure {
+    let text = format!("{}: {error}", plan.place("data"));
+    match error {
+        OpenError::OtherProgram { .. }
+        | OpenError::NoDataDirectory { .. }
+        | OpenError::NotOurs { .. }
+        | OpenError::OtherVersion { .. }
+        | OpenError::Locked { .. } => Failure::usage(text),
+        OpenError::Damaged { .. } => Failure::damaged(text),
+        // It could not be opened since it is not there, nor made since its name is: a link whose end is not there.
+        OpenError::Disk(error)
+            if error.kind == DiskErrorKind::AlreadyExists && error.path == plan.data =>
+        {
+            Failure::usage(format!(
+                "{}: {} is a symbolic link to what is not there; expected one to a directory, or a path for a new one",
+                plan.place("data"),
+                plan.data.display()
+            ))
+        }
+        OpenError::Disk(error) if names_no_directory(error) => Failure::usage(format!(
+            "{text}; expected a directory that this program may write, or a path for a new one"
+        )),
+        OpenError::NoSpace { .. } | OpenError::Disk(_) => Failure::operation(text),
     }
 }
 

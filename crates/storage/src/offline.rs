@@ -1,12 +1,14 @@
 //! Reading a data directory that nobody has open: what is in it, and whether it holds together. Changes nothing.
 
 mod dump;
+mod line;
 mod verify;
 
 use crate::digest::{DigestEntry, DigestKey};
 use crate::layout::{self, FileKind};
 use crate::replay::ReplayedLog;
 use crate::{OpenError, meta, open};
+use line::{Form, Line};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use taffrail_env::disk::{DiskResult, read_full};
@@ -26,12 +28,27 @@ pub struct Finding {
     pub what: String,
 }
 
+/// What a damaged file of a data directory breaks, by what it is for: a start takes its bearings from the mark and the
+/// checkpoint, and finds what was acknowledged in the journal and the segments.
+pub fn invariant_of(file: &Path) -> &'static str {
+    let of_checkpoints = || {
+        let parent = file.parent().and_then(Path::file_name);
+        parent.is_some_and(|parent| parent == layout::CHECKPOINT)
+    };
+    let name = file.file_name().unwrap_or_default();
+    match name == META || name == layout::CHECKPOINT || of_checkpoints() {
+        true => "CHECKPOINT-ATOMIC",
+        false => "ACKED-DURABLE",
+    }
+}
+
 /// What was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Verified {
     pub logs: usize,
     pub segments: u64,
     pub batches: u64,
+    pub records: u64,
     pub bytes: u64,
     pub findings: u64,
 }
@@ -56,7 +73,25 @@ pub async fn dump<E: Env>(
     path: &Path,
     sink: impl AsyncFnMut(Vec<String>) -> ControlFlow<()>,
 ) -> Result<u64, OpenError> {
-    let mut printer = dump::Printer::new(sink);
+    dump_as(env, path, sink, Form::Text).await
+}
+
+/// The same with each line as one JSON object.
+pub async fn dump_json<E: Env>(
+    env: &E,
+    path: &Path,
+    sink: impl AsyncFnMut(Vec<String>) -> ControlFlow<()>,
+) -> Result<u64, OpenError> {
+    dump_as(env, path, sink, Form::Json).await
+}
+
+async fn dump_as<E: Env>(
+    env: &E,
+    path: &Path,
+    sink: impl AsyncFnMut(Vec<String>) -> ControlFlow<()>,
+    form: Form,
+) -> Result<u64, OpenError> {
+    let mut printer = dump::Printer::new(sink, form);
     let dumped = printer.path(env, path).await;
     printer.hand_on().await;
     dumped.map(|()| printer.bad)
@@ -76,7 +111,7 @@ pub async fn verify<E: Env>(
 struct Directory<E: Env> {
     _lock: <E as Disk>::Directory,
     logs: Vec<ReplayedLog>,
-    recovered: String,
+    recovered: Line,
 }
 
 async fn read_directory<E: Env>(env: &E, directory: &Path) -> Result<Directory<E>, OpenError> {
@@ -89,16 +124,11 @@ async fn read_directory<E: Env>(env: &E, directory: &Path) -> Result<Directory<E
         });
     };
     let recovered = open::examine(env, directory, &meta, OpenMode::Read).await?;
-    let end = recovered.end.joint;
-    let summary = format!(
-        "start {} {} checkpoint {} journal end file {} offset {} group {}",
-        meta.start_number,
-        if recovered.clean { "clean" } else { "unclean" },
-        recovered.generation,
-        end.place.file,
-        end.place.offset,
-        end.sequence
-    );
+    let summary = Line::new()
+        .number("start", meta.start_number)
+        .either("clean", "unclean", recovered.clean)
+        .number("checkpoint", recovered.generation);
+    let summary = dump::joint(summary, &recovered.end.joint);
     Ok(Directory {
         _lock: lock,
         logs: recovered.replayed.logs,

@@ -1,11 +1,11 @@
 //! `taffrail log`: reads a data directory that nobody has open, and changes nothing.
 //!
 //! The checks and the plain dump are storage's own, which know what the journal and the checkpoint say of each segment; so after a
-//! clean stop every byte that does not verify is damage. Records, and JSON, come from the segments alone, batch by batch.
+//! clean stop every byte that does not verify is damage. Records come from the segments alone, batch by batch.
 
 use crate::arguments::LogCommand;
 use crate::failure::{Failure, one_line};
-use crate::output;
+use crate::output::{self, counted};
 use crate::time;
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
@@ -53,11 +53,11 @@ async fn find_logs(os: &Os, path: &Path) -> Result<Vec<LogFiles>, Failure> {
     let mut directories = vec![(path.to_owned(), 0)];
     while let Some((directory, depth)) = directories.pop() {
         let entries = os.list(&directory).await.map_err(|error| {
-            let hint = match error.kind {
-                DiskErrorKind::WrongKind => "; expected a segment (*.log) or a directory",
-                _ => "",
-            };
-            Failure::operation(format!("{error}{hint}"))
+            let text = format!("{error}; expected a segment (*.log) or a directory");
+            match error.kind {
+                DiskErrorKind::WrongKind | DiskErrorKind::NotFound => Failure::usage(text),
+                _ => Failure::operation(error),
+            }
         })?;
         let mut segments = Vec::new();
         for entry in entries {
@@ -149,13 +149,13 @@ async fn open(os: &Os, path: &Path) -> Result<SegmentReader<<Os as Disk>::File>,
 }
 
 async fn dump(os: &Os, path: &Path, records: bool, json: bool) -> Result<(), Failure> {
-    if !records && !json {
-        return dump_lines(os, path).await;
+    if !records {
+        return dump_lines(os, path, json).await;
     }
     let mut damaged = Vec::new();
     for log in find_logs(os, path).await? {
         for segment in log.segments {
-            if !dump_segment(os, &segment, records, json).await? {
+            if !dump_segment(os, &segment, json).await? {
                 damaged.push(segment);
             }
         }
@@ -163,14 +163,17 @@ async fn dump(os: &Os, path: &Path, records: bool, json: bool) -> Result<(), Fai
     match damaged.first() {
         None => Ok(()),
         Some(first) => Err(Failure::damaged(format!(
-            "{} of the segments do not verify, the first is {}",
-            damaged.len(),
+            "{} not verify, the first is {}",
+            match damaged.len() {
+                1 => "1 of the segments does".to_owned(),
+                count => format!("{count} of the segments do"),
+            },
             first.display()
         ))),
     }
 }
 
-async fn dump_lines(os: &Os, path: &Path) -> Result<(), Failure> {
+async fn dump_lines(os: &Os, path: &Path, json: bool) -> Result<(), Failure> {
     let mut failed = None;
     let sink = async |lines: Vec<String>| {
         let lines = lines.iter().map(|line| one_line(line) + "\n");
@@ -182,21 +185,28 @@ async fn dump_lines(os: &Os, path: &Path) -> Result<(), Failure> {
             }
         }
     };
-    let dumped = offline::dump(os, path, sink).await;
+    let dumped = match json {
+        true => offline::dump_json(os, path, sink).await,
+        false => offline::dump(os, path, sink).await,
+    };
     if let Some(failure) = failed {
         return Err(failure);
     }
     match dumped.map_err(|error| explain(path, error))? {
         0 => Ok(()),
         bad => Err(Failure::damaged(format!(
-            "{}: {bad} of the lines tell of what does not verify",
-            path.display()
+            "{}: {} of what does not verify",
+            path.display(),
+            match bad {
+                1 => "1 line tells".to_owned(),
+                bad => format!("{bad} lines tell"),
+            }
         ))),
     }
 }
 
-/// Prints a segment's batches up to the first that does not verify. Answers whether all did.
-async fn dump_segment(os: &Os, path: &Path, records: bool, json: bool) -> Result<bool, Failure> {
+/// Prints a segment's batches and records up to the first that does not verify. Answers whether all did.
+async fn dump_segment(os: &Os, path: &Path, json: bool) -> Result<bool, Failure> {
     let mut reader = open(os, path).await?;
     if !json {
         output::text(os, format!("{}\n", path.display())).await?;
@@ -215,8 +225,8 @@ async fn dump_segment(os: &Os, path: &Path, records: bool, json: bool) -> Result
                 return Ok(false);
             }
             Found::Batch(header, bytes) => match json {
-                true => format!("{}\n", batch_json(path, position, &header, &bytes, records)),
-                false => batch_text(position, &header, &bytes, records),
+                true => format!("{}\n", batch_json(path, position, &header, &bytes)),
+                false => batch_text(position, &header, &bytes),
             },
         };
         output::text(os, text).await?;
@@ -228,7 +238,7 @@ fn codec(header: &BatchHeader) -> String {
     codec.map_or_else(|error| error.to_string(), |codec| codec.name().to_owned())
 }
 
-fn batch_text(position: u64, header: &BatchHeader, bytes: &Bytes, records: bool) -> String {
+fn batch_text(position: u64, header: &BatchHeader, bytes: &Bytes) -> String {
     let mut text = format!(
         "  {position}: offsets {}-{} epoch {} records {} bytes {} {} time {}",
         header.base_offset,
@@ -249,36 +259,28 @@ fn batch_text(position: u64, header: &BatchHeader, bytes: &Bytes, records: bool)
         text.push_str(" control");
     }
     text.push('\n');
-    if records {
-        let walked = each_record(bytes, |header, record| {
-            let shown = |bytes: Option<&[u8]>| {
-                bytes.map_or_else(
-                    || "null".to_owned(),
-                    |bytes| format!("\"{}\"", bytes.escape_ascii()),
-                )
-            };
-            text.push_str(&format!(
-                "    {} {} key {} value {}\n",
-                header.record_offset(record),
-                time::format_rfc3339(header.record_timestamp(record)),
-                shown(record.key),
-                shown(record.value),
-            ));
-        });
-        if let Err(why) = walked {
-            text.push_str(&format!("    {why}\n"));
-        }
+    let walked = each_record(bytes, |header, record| {
+        let shown = |bytes: Option<&[u8]>| {
+            bytes.map_or_else(
+                || "null".to_owned(),
+                |bytes| format!("\"{}\"", bytes.escape_ascii()),
+            )
+        };
+        text.push_str(&format!(
+            "    {} {} key {} value {}\n",
+            header.record_offset(record),
+            time::format_rfc3339(header.record_timestamp(record)),
+            shown(record.key),
+            shown(record.value),
+        ));
+    });
+    if let Err(why) = walked {
+        text.push_str(&format!("    {why}\n"));
     }
     text
 }
 
-fn batch_json(
-    path: &Path,
-    position: u64,
-    header: &BatchHeader,
-    bytes: &Bytes,
-    records: bool,
-) -> Value {
+fn batch_json(path: &Path, position: u64, header: &BatchHeader, bytes: &Bytes) -> Value {
     let mut object = json!({
         "file": path.display().to_string(),
         "position": position,
@@ -294,21 +296,19 @@ fn batch_json(
         "base_sequence": header.base_sequence,
         "control": header.is_control(),
     });
-    if records {
-        let mut list = Vec::new();
-        let walked = each_record(bytes, |header, record| {
-            let shown = |bytes: Option<&[u8]>| bytes.map(|bytes| bytes.escape_ascii().to_string());
-            list.push(json!({
-                "offset": header.record_offset(record),
-                "timestamp": header.record_timestamp(record),
-                "key": shown(record.key),
-                "value": shown(record.value),
-            }));
-        });
-        object["content"] = Value::Array(list);
-        if let Err(why) = walked {
-            object["bad"] = Value::from(why);
-        }
+    let mut list = Vec::new();
+    let walked = each_record(bytes, |header, record| {
+        let shown = |bytes: Option<&[u8]>| bytes.map(|bytes| bytes.escape_ascii().to_string());
+        list.push(json!({
+            "offset": header.record_offset(record),
+            "timestamp": header.record_timestamp(record),
+            "key": shown(record.key),
+            "value": shown(record.value),
+        }));
+    });
+    object["content"] = Value::Array(list);
+    if let Err(why) = walked {
+        object["bad"] = Value::from(why);
     }
     object
 }
@@ -345,9 +345,9 @@ async fn verify(os: &Os, path: &Path, json: bool) -> Result<(), Failure> {
     match findings.first() {
         None => Ok(()),
         Some(first) => Err(Failure::damaged(format!(
-            "{}: {} findings; the first: {first}",
+            "{}: {}; the first: {first}",
             path.display(),
-            verified.findings
+            counted(verified.findings, "finding")
         ))),
     }
 }
@@ -357,14 +357,21 @@ fn verified_text(verified: &Verified, findings: &[Finding]) -> String {
         .iter()
         .map(|finding| one_line(&finding.to_string()) + "\n")
         .collect();
+    let batches = match verified.batches {
+        1 => "1 batch".to_owned(),
+        batches => format!("{batches} batches"),
+    };
     text.push_str(&format!(
-        "{} logs, {} segments, {} batches, {} bytes: ",
-        verified.logs, verified.segments, verified.batches, verified.bytes
+        "{}, {}, {batches}, {}, {}: {}\n",
+        counted(verified.logs as u64, "log"),
+        counted(verified.segments, "segment"),
+        counted(verified.records, "record"),
+        counted(verified.bytes, "byte"),
+        match verified.findings {
+            0 => "all verified".to_owned(),
+            count => counted(count, "finding"),
+        }
     ));
-    text.push_str(&match verified.findings {
-        0 => "all verified\n".to_owned(),
-        count => format!("{count} findings\n"),
-    });
     text
 }
 
@@ -384,10 +391,21 @@ fn verified_json(verified: &Verified, findings: &[Finding]) -> Value {
         "logs": verified.logs,
         "segments": verified.segments,
         "batches": verified.batches,
+        "records": verified.records,
         "bytes": verified.bytes,
         "count": verified.findings,
         "findings": findings,
     })
+}
+
+/// What is damaged, as [`Finding`] says it.
+pub fn damage(file: &Path, offset: u64, what: &str) -> Finding {
+    Finding {
+        file: file.to_owned(),
+        offset,
+        invariant: offline::invariant_of(file),
+        what: what.to_owned(),
+    }
 }
 
 /// Why a path could not be looked at. The error names the path itself.
@@ -399,7 +417,7 @@ fn explain(path: &Path, error: OpenError) -> Failure {
         | OpenError::NoDataDirectory { .. }
         | OpenError::NotOurs { .. }
         | OpenError::Locked { .. } => Failure::usage(text),
-        OpenError::Damaged { .. } => Failure::damaged(text),
+        OpenError::Damaged { file, offset, what } => Failure::damaged(damage(&file, offset, &what)),
         OpenError::Disk(DiskError {
             kind: DiskErrorKind::NotFound,
             path: ref gone,
@@ -409,7 +427,7 @@ fn explain(path: &Path, error: OpenError) -> Failure {
             kind: DiskErrorKind::NotFound | DiskErrorKind::WrongKind,
             ..
         }) => Failure::usage(format!(
-            "{text}; expected the directory that `serve` has as --data"
+            "{text}; expected the directory that `serve` has as --data, or a file in it"
         )),
         OpenError::NoSpace { .. } | OpenError::Disk(_) => Failure::operation(text),
     }

@@ -1,12 +1,14 @@
 //! Printing: one line for each thing in a file, in the words of README.md.
 
+use super::line::{Context, Form, Line};
 use super::{read_directory, read_file};
 use crate::checkpoint;
 use crate::digest::DIGEST_ENTRY;
 use crate::digest::{DIGEST_HEADER, DigestEntry, DigestKey};
-use crate::journal::BLOCK;
+use crate::journal::entry::Entry;
 use crate::journal::file::FileHeader;
 use crate::journal::group::GroupHeader;
+use crate::journal::{BLOCK, Joint};
 use crate::layout::{self, FileKind};
 use crate::log::decode_state;
 use crate::meta::Meta;
@@ -16,19 +18,22 @@ use crate::{OpenError, cursor::Cursor};
 use bytes::Bytes;
 use std::ops::ControlFlow;
 use std::path::Path;
-use taffrail_env::disk::{DiskResult, Entry, EntryKind, read_full};
+use taffrail_env::disk::{self, DiskResult, EntryKind, read_full};
 use taffrail_env::{DiskErrorKind, Env, File, OpenMode};
 use taffrail_record::batch::{BatchHeader, split_batch, verify_crc};
-use taffrail_record::{Offset, TopicPartition};
+use taffrail_record::{Offset, TopicId, TopicPartition};
 
 /// Lines are handed on when this many bytes of them have come together.
 const LINES_BYTES: usize = 64 << 10;
+const DOES_NOT_VERIFY: &str = "does not verify";
 /// A segment is read in pieces of this size (or of one batch, if that is larger).
 const WINDOW: usize = 1 << 20;
 
 /// Where the lines go, and how many of them tell of what does not verify.
 pub(super) struct Printer<S> {
     sink: S,
+    form: Form,
+    context: Context,
     lines: Vec<String>,
     bytes: usize,
     /// Nobody wants more of them.
@@ -37,9 +42,11 @@ pub(super) struct Printer<S> {
 }
 
 impl<S: AsyncFnMut(Vec<String>) -> ControlFlow<()>> Printer<S> {
-    pub fn new(sink: S) -> Printer<S> {
+    pub fn new(sink: S, form: Form) -> Printer<S> {
         Printer {
             sink,
+            form,
+            context: Context::default(),
             lines: Vec::new(),
             bytes: 0,
             ended: false,
@@ -47,7 +54,8 @@ impl<S: AsyncFnMut(Vec<String>) -> ControlFlow<()>> Printer<S> {
         }
     }
 
-    async fn print(&mut self, line: String) {
+    async fn print(&mut self, line: Line) {
+        let line = self.context.write(&line, self.form);
         self.bytes += line.len();
         self.lines.push(line);
         if self.bytes >= LINES_BYTES {
@@ -55,7 +63,7 @@ impl<S: AsyncFnMut(Vec<String>) -> ControlFlow<()>> Printer<S> {
         }
     }
 
-    async fn bad(&mut self, line: String) {
+    async fn bad(&mut self, line: Line) {
         self.bad += 1;
         self.print(line).await;
     }
@@ -79,15 +87,16 @@ impl<S: AsyncFnMut(Vec<String>) -> ControlFlow<()>> Printer<S> {
         if entries.iter().any(|entry| entry.name == layout::META) {
             return self.directory(env, path).await;
         }
-        let known =
-            |entry: &&Entry| entry.kind == EntryKind::File && is_known(&path.join(&entry.name));
+        let known = |entry: &&disk::Entry| {
+            entry.kind == EntryKind::File && is_known(&path.join(&entry.name))
+        };
         if !entries.iter().any(|entry| known(&entry)) {
             return Err(OpenError::NotOurs { path: path.into() });
         }
         for entry in entries.iter().filter(known) {
             let path = path.join(&entry.name);
-            self.print(format!("== {} {} bytes", path.display(), entry.len))
-                .await;
+            let head = Line::new().text("file", path.display());
+            self.print(head.number("bytes", entry.len)).await;
             self.file(env, &path).await?;
         }
         Ok(())
@@ -99,38 +108,35 @@ impl<S: AsyncFnMut(Vec<String>) -> ControlFlow<()>> Printer<S> {
         for log in &found.logs {
             self.log_state(&log.state).await;
             for entry in &log.tail {
-                self.print(format!(
-                    "  tail offset {} to {} journal file {} offset {} for segment {}",
-                    entry.header.base_offset,
-                    entry.header.last_offset(),
-                    entry.place.file,
-                    entry.place.offset,
-                    entry.segment
-                ))
-                .await;
+                let line = Line::inner()
+                    .number("tail from", entry.header.base_offset)
+                    .number("to", entry.header.last_offset())
+                    .number("journal file", entry.place.file)
+                    .number("offset", entry.place.offset)
+                    .number("for segment", entry.segment);
+                self.print(line).await;
             }
         }
         Ok(())
     }
 
     async fn log_state(&mut self, state: &LogState) {
-        self.print(format!(
-            "log {} number {} start {} end {} flushed {} epoch {} producers {}{}",
-            state.partition,
-            state.number,
-            state.start_offset,
-            state.end_offset,
-            state.flushed_end,
-            state.epoch,
-            state.producers.len(),
-            if state.deleted { " deleted" } else { "" }
-        ))
-        .await;
+        let line = Line::new()
+            .text("log", state.partition)
+            .number("number", state.number)
+            .number("start", state.start_offset)
+            .number("end", state.end_offset)
+            .number("flushed", state.flushed_end)
+            .number("epoch", state.epoch)
+            .number("producers", state.producers.len() as u64)
+            .flag("deleted", state.deleted);
+        self.print(line).await;
         for segment in &state.segments {
-            self.print(format!("  {}", describe(segment))).await;
+            self.print(describe(segment)).await;
         }
         for (epoch, start) in &state.epochs {
-            self.print(format!("  epoch {epoch} from {start}")).await;
+            let line = Line::inner().number("epoch", *epoch);
+            self.print(line.number("from", *start)).await;
         }
     }
 
@@ -138,6 +144,7 @@ impl<S: AsyncFnMut(Vec<String>) -> ControlFlow<()>> Printer<S> {
         if !is_known(path) {
             return Err(OpenError::NotOurs { path: path.into() });
         }
+        self.context.file = Some(path.display().to_string());
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let log_file = layout::parse_log_file(&name);
         if let Some((_, FileKind::Segment)) = log_file {
@@ -147,9 +154,7 @@ impl<S: AsyncFnMut(Vec<String>) -> ControlFlow<()>> Printer<S> {
             return Ok(());
         };
         if name == layout::META {
-            for slot in bytes.chunks(BLOCK as usize) {
-                self.print(format!("{:?}", Meta::decode(slot))).await;
-            }
+            self.meta(&bytes).await;
         } else if layout::journal_index(&name).is_some() {
             self.journal(&bytes).await;
         } else if let Some((base, kind)) = log_file {
@@ -160,21 +165,36 @@ impl<S: AsyncFnMut(Vec<String>) -> ControlFlow<()>> Printer<S> {
         Ok(())
     }
 
+    /// One slot may be torn: the other one holds. Without any the directory is lost.
+    async fn meta(&mut self, bytes: &Bytes) {
+        let slots: Vec<Option<Meta>> = bytes.chunks(BLOCK as usize).map(Meta::decode).collect();
+        let none_is_sound = slots.iter().all(Option::is_none);
+        for (number, slot) in slots.iter().enumerate() {
+            let line = Line::new().number("slot", number as u64);
+            match slot {
+                Some(meta) => self.print(describe_meta(line, meta)).await,
+                None if none_is_sound => self.bad(line.flag(DOES_NOT_VERIFY, true)).await,
+                None => self.print(line.flag(DOES_NOT_VERIFY, true)).await,
+            }
+        }
+    }
+
     async fn checkpoint_file(&mut self, bytes: &Bytes) {
         // Whose it is stands in the file; nothing here depends on it.
         let id = bytes.get(16..32).and_then(|id| id.try_into().ok());
-        let Some(found) = id.and_then(|id: [u8; 16]| checkpoint::decode(&id, bytes)) else {
-            self.bad("no checkpoint that verifies".into()).await;
+        let found = id.and_then(|id: [u8; 16]| Some((id, checkpoint::decode(&id, bytes)?)));
+        let Some((id, found)) = found else {
+            let line = Line::new().flag("no checkpoint that verifies", true);
+            self.bad(line.key("no_checkpoint")).await;
             return;
         };
-        self.print(format!(
-            "checkpoint {} replay from file {} offset {}",
-            found.generation, found.replay.place.file, found.replay.place.offset
-        ))
-        .await;
+        let line = Line::new().number("checkpoint", found.generation);
+        let line = joint(line.text("directory", TopicId(id)), &found.replay)
+            .number("next log", found.next_log_number);
+        self.print(line).await;
         for (as_of, logs) in &found.sections {
-            self.print(format!("as of file {} offset {}", as_of.file, as_of.offset))
-                .await;
+            let line = Line::new().number("as of journal file", as_of.file);
+            self.print(line.number("offset", as_of.offset)).await;
             for log in logs {
                 self.log_state(log).await;
             }
@@ -183,10 +203,16 @@ impl<S: AsyncFnMut(Vec<String>) -> ControlFlow<()>> Printer<S> {
 
     async fn journal(&mut self, bytes: &Bytes) {
         let Some(header) = FileHeader::decode(bytes) else {
-            self.print("no header".into()).await;
+            let line = Line::new().flag("no header that verifies", true);
+            self.print(line.key("no_header")).await;
             return;
         };
-        self.print(format!("{header:?}")).await;
+        let line = Line::new()
+            .number("journal file", header.sequence)
+            .text("directory", TopicId(header.directory_id))
+            .hex("nonce", header.nonce)
+            .number("bytes", header.len);
+        self.print(line).await;
         let mut at = BLOCK as usize;
         while at < bytes.len() && !self.ended {
             let room = (bytes.len() - at) as u64;
@@ -197,24 +223,14 @@ impl<S: AsyncFnMut(Vec<String>) -> ControlFlow<()>> Printer<S> {
                 at += BLOCK as usize;
                 continue;
             };
-            self.print(format!(
-                "at {at} group {} entries {} bytes {}",
-                group.sequence, group.count, group.length
-            ))
-            .await;
+            let line = Line::new()
+                .number("group", group.sequence)
+                .number("offset", at as u64)
+                .number("entries", group.count)
+                .number("bytes", group.length);
+            self.print(line).await;
             for entry in group.entries(&rest).unwrap_or_default() {
-                self.print(format!(
-                    "  {:?} log {} number {} epoch {} a {} b {} c {} payload {}",
-                    entry.kind,
-                    entry.log.partition,
-                    entry.log.number,
-                    entry.epoch,
-                    entry.a,
-                    entry.b,
-                    entry.c,
-                    entry.payload.len()
-                ))
-                .await;
+                self.print(describe_entry(&entry)).await;
             }
             at += group.padded_len() as usize;
         }
@@ -232,8 +248,8 @@ impl<S: AsyncFnMut(Vec<String>) -> ControlFlow<()>> Printer<S> {
                     let (offset, position) = entry.split_at(4);
                     let offset = base + i64::from(be_i32(offset));
                     let position = be_i32(position);
-                    self.print(format!("offset {offset} position {position}"))
-                        .await;
+                    let line = Line::new().number("offset", offset);
+                    self.print(line.number("position", position)).await;
                 }
             }
             FileKind::TimeIndex => {
@@ -241,21 +257,22 @@ impl<S: AsyncFnMut(Vec<String>) -> ControlFlow<()>> Printer<S> {
                     let (timestamp, offset) = entry.split_at(8);
                     let timestamp = i64::from_be_bytes(timestamp.try_into().expect("eight bytes"));
                     let offset = base + i64::from(be_i32(offset));
-                    self.print(format!("timestamp {timestamp} offset {offset}"))
-                        .await;
+                    let line = Line::new().number("timestamp", timestamp);
+                    self.print(line.number("offset", offset)).await;
                 }
             }
             FileKind::Digest => self.digest(owner, base, &bytes).await,
             FileKind::State => match owner.and_then(|owner| decode_state(owner, bytes)) {
                 Some((end, state)) => {
-                    self.print(format!("state up to {end}, {} bytes", state.len()))
-                        .await;
+                    let line = Line::new().number("state up to", end);
+                    self.print(line.number("bytes", state.len() as u64)).await;
                 }
-                None => self.bad("does not verify".into()).await,
+                None => self.bad(Line::new().flag(DOES_NOT_VERIFY, true)).await,
             },
             FileKind::ProducerSnapshot => self.producers(&bytes).await,
             FileKind::Segment | FileKind::TransactionIndex => {
-                self.print(format!("{} bytes", bytes.len())).await;
+                self.print(Line::new().number("bytes", bytes.len() as u64))
+                    .await;
             }
         }
     }
@@ -279,7 +296,8 @@ impl<S: AsyncFnMut(Vec<String>) -> ControlFlow<()>> Printer<S> {
                 window = WINDOW;
             } else if bytes.len() < wanted || at + wanted as u64 >= len {
                 let left = len - at;
-                self.bad(format!("position {at}: {left} bytes that are no batch"))
+                let line = Line::new().number("position", at).number("bytes", left);
+                self.bad(line.flag("that are no batch", true).key("no_batch"))
                     .await;
                 return Ok(());
             } else {
@@ -292,7 +310,8 @@ impl<S: AsyncFnMut(Vec<String>) -> ControlFlow<()>> Printer<S> {
     async fn digest(&mut self, owner: Option<TopicPartition>, base: Offset, bytes: &Bytes) {
         let Some(partition) = owner else {
             let line = "whose digest it is does not show in its directory's name";
-            self.print(line.into()).await;
+            self.print(Line::new().flag(line, true).key("no_owner"))
+                .await;
             return;
         };
         let key = DigestKey {
@@ -303,17 +322,18 @@ impl<S: AsyncFnMut(Vec<String>) -> ControlFlow<()>> Printer<S> {
         for (number, entry) in entries.chunks_exact(DIGEST_ENTRY).enumerate() {
             match DigestEntry::decode(&key, number as u32, entry) {
                 Some(entry) => {
-                    self.print(format!(
-                        "position {} offset {} chain {:016x} largest timestamp {} at {}",
-                        entry.position,
-                        entry.offset,
-                        entry.chain,
-                        entry.max_timestamp,
-                        entry.max_timestamp_offset
-                    ))
-                    .await;
+                    let line = Line::new()
+                        .number("position", entry.position)
+                        .number("offset", entry.offset)
+                        .hex("chain", entry.chain)
+                        .number("largest timestamp", entry.max_timestamp)
+                        .number("at", entry.max_timestamp_offset);
+                    self.print(line).await;
                 }
-                None => self.bad(format!("entry {number} does not verify")).await,
+                None => {
+                    let line = Line::new().number("entry", number as u64);
+                    self.bad(line.flag(DOES_NOT_VERIFY, true)).await;
+                }
             }
         }
     }
@@ -327,15 +347,13 @@ impl<S: AsyncFnMut(Vec<String>) -> ControlFlow<()>> Printer<S> {
             cursor.array::<4>(),
         );
         let (Some(version), Some(_), Some(count)) = head else {
-            self.print("cut short".into()).await;
+            self.print(Line::new().flag("cut short", true)).await;
             return;
         };
-        self.print(format!(
-            "version {} producers {}",
-            i16::from_be_bytes(version),
-            u32::from_be_bytes(count)
-        ))
-        .await;
+        let line = Line::new()
+            .number("version", i16::from_be_bytes(version))
+            .number("producers", u32::from_be_bytes(count));
+        self.print(line).await;
         while let (Some(id), Some(epoch), Some(sequence), Some(offset), Some(_)) = (
             cursor.array::<8>(),
             cursor.array::<2>(),
@@ -343,14 +361,12 @@ impl<S: AsyncFnMut(Vec<String>) -> ControlFlow<()>> Printer<S> {
             cursor.array::<8>(),
             cursor.take(24),
         ) {
-            self.print(format!(
-                "producer {} epoch {} last sequence {} last offset {}",
-                i64::from_be_bytes(id),
-                i16::from_be_bytes(epoch),
-                i32::from_be_bytes(sequence),
-                i64::from_be_bytes(offset)
-            ))
-            .await;
+            let line = Line::new()
+                .number("producer", i64::from_be_bytes(id))
+                .number("epoch", i16::from_be_bytes(epoch))
+                .number("last sequence", i32::from_be_bytes(sequence))
+                .number("last offset", i64::from_be_bytes(offset));
+            self.print(line).await;
         }
     }
 }
@@ -368,33 +384,79 @@ fn is_known(path: &Path) -> bool {
         || of_checkpoints()
 }
 
-fn describe(segment: &Segment) -> String {
-    format!(
-        "segment {} end {} length {} chain {:016x} largest timestamp {} at {}{}",
-        segment.base_offset,
-        segment.end_offset,
-        segment.length,
-        segment.chain,
-        segment.max_timestamp,
-        segment.max_timestamp_offset,
-        if segment.sealed { " sealed" } else { "" }
-    )
+fn describe(segment: &Segment) -> Line {
+    Line::inner()
+        .number("segment", segment.base_offset)
+        .number("end", segment.end_offset)
+        .number("length", segment.length)
+        .hex("chain", segment.chain)
+        .number("largest timestamp", segment.max_timestamp)
+        .number("at", segment.max_timestamp_offset)
+        .flag("sealed", segment.sealed)
 }
 
-fn describe_batch(at: u64, header: &BatchHeader, sound: bool) -> String {
-    format!(
-        "position {at} offset {} to {} records {} epoch {} size {} timestamp {} producer {} epoch {} sequence {} {}",
-        header.base_offset,
-        header.last_offset(),
-        header.record_count,
-        header.partition_leader_epoch,
-        header.size(),
-        header.max_timestamp,
-        header.producer_id,
-        header.producer_epoch,
-        header.base_sequence,
-        if sound { "valid" } else { "INVALID" }
-    )
+/// Where the journal goes on.
+pub(super) fn joint(line: Line, joint: &Joint) -> Line {
+    line.number("journal file", joint.place.file)
+        .number("offset", joint.place.offset)
+        .number("group", joint.sequence)
+}
+
+fn describe_meta(line: Line, meta: &Meta) -> Line {
+    let line = line
+        .number("counter", meta.counter)
+        .text("directory", TopicId(meta.directory_id))
+        .text("cluster", TopicId(meta.cluster_id))
+        .number("start", meta.start_number)
+        .number("journal files", meta.journal_files)
+        .number("of bytes", meta.journal_file_bytes)
+        .key("journal_file_bytes")
+        .either("complete", "incomplete", meta.complete)
+        .either("clean", "unclean", meta.clean.is_some());
+    match &meta.clean {
+        Some((end, generation)) => joint(line.number("checkpoint", *generation), end),
+        None => line,
+    }
+}
+
+fn describe_entry(entry: &Entry) -> Line {
+    Line::inner()
+        .text("entry", format_args!("{:?}", entry.kind))
+        .text("log", entry.log.partition)
+        .number("number", entry.log.number)
+        .number("epoch", entry.epoch)
+        .number("a", entry.a)
+        .number("b", entry.b)
+        .number("c", entry.c)
+        .number("payload", entry.payload.len() as u64)
+}
+
+fn describe_batch(at: u64, header: &BatchHeader, sound: bool) -> Line {
+    let line = Line::new()
+        .number("position", at)
+        .number("offset", header.base_offset)
+        .key("base_offset")
+        .number("to", header.last_offset())
+        .key("last_offset")
+        .number("records", header.record_count)
+        .number("epoch", header.partition_leader_epoch)
+        .key("leader_epoch")
+        .number("size", header.size() as u64)
+        .key("bytes");
+    let line = match header.codec() {
+        Ok(codec) => line.text("codec", codec.name()),
+        Err(error) => line.text("codec", error),
+    };
+    line.number("timestamp", header.max_timestamp)
+        .key("max_timestamp")
+        .number("producer", header.producer_id)
+        .key("producer_id")
+        .number("epoch", header.producer_epoch)
+        .key("producer_epoch")
+        .number("sequence", header.base_sequence)
+        .key("base_sequence")
+        .flag("control", header.is_control())
+        .either("valid", "INVALID", sound)
 }
 
 fn be_i32(bytes: &[u8]) -> i32 {

@@ -1,6 +1,6 @@
 //! The checks: journal and checkpoint as recovery does them, then every byte of every segment.
 
-use super::{Finding, Verified, read_digest, read_directory, read_file};
+use super::{Finding, Verified, invariant_of, read_digest, read_directory, read_file};
 use crate::OpenError;
 use crate::checksum::chain_next;
 use crate::digest::{DigestEntry, DigestKey};
@@ -24,10 +24,11 @@ pub(super) async fn directory<E: Env>(
     let mut verified = Verified::default();
     let found = match read_directory(env, directory).await {
         Err(OpenError::Damaged { file, offset, what }) => {
+            let invariant = invariant_of(&file);
             report(Finding {
                 file,
                 offset,
-                invariant: "ACKED-DURABLE",
+                invariant,
                 what,
             });
             verified.findings = 1;
@@ -154,6 +155,7 @@ impl Check<'_> {
         let (header, _) = split_batch(batch).expect("it was split before");
         let position = u64::from(at.position);
         self.verified.batches += 1;
+        self.verified.records += header.record_count.max(0) as u64;
         self.verified.bytes += batch.len() as u64;
         if let Err(error) = verify_crc(batch) {
             self.wrong(FileKind::Segment, position, error.to_string());
