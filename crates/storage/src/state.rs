@@ -35,7 +35,8 @@ pub struct LogState {
     pub membership: Option<Membership>,
     /// In order of base offset; all but the last are sealed.
     pub segments: Vec<Segment>,
-    /// Where each leader epoch begins.
+    /// Where each leader epoch begins. Empty after a truncation to nothing, and in what was written before an epoch was entered when
+    /// its leader began: the present one then holds from the start.
     pub epochs: Vec<(LeaderEpoch, Offset)>,
     /// Segments that are no longer part of the log, and whose files may still be there.
     pub removals: Vec<Offset>,
@@ -61,7 +62,7 @@ impl LogState {
             vote: None,
             membership: None,
             segments: Vec::new(),
-            epochs: Vec::new(),
+            epochs: vec![(epoch, start)],
             removals: Vec::new(),
             deleted: false,
             producers: ProducerTable::default(),
@@ -73,9 +74,7 @@ impl LogState {
         let epoch = header.partition_leader_epoch;
         self.end_offset = header.next_offset();
         self.epoch = self.epoch.max(epoch);
-        if self.epochs.last().is_none_or(|(last, _)| *last < epoch) {
-            self.epochs.push((epoch, header.base_offset));
-        }
+        self.begin_epoch(epoch, header.base_offset);
         self.producers.apply(header, admission_ms);
     }
 
@@ -165,25 +164,32 @@ impl LogState {
     pub fn begin_term(&mut self, term: LeaderEpoch, offset: Offset) {
         if term >= self.epoch {
             self.epoch = term;
-            if self.epochs.last().is_none_or(|(last, _)| *last < term) {
-                self.epochs.push((term, offset));
-            }
+            self.begin_epoch(term, offset);
+        }
+    }
+
+    /// An epoch begins, if it is a later one; those in which nothing was written are forgotten, as in Kafka's LeaderEpochFileCache.
+    fn begin_epoch(&mut self, epoch: LeaderEpoch, offset: Offset) {
+        if self.epochs.last().is_none_or(|(last, _)| *last < epoch) {
+            self.epochs.retain(|(_, begin)| *begin < offset);
+            self.epochs.push((epoch, offset));
         }
     }
 
     /// Kafka's LeaderEpochFileCache.endOffsetFor.
     pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> (LeaderEpoch, Offset) {
-        let Some((latest, _)) = self.epochs.last() else {
-            return (-1, -1);
-        };
-        if epoch < 0 || epoch > *latest {
+        let latest = self.epochs.last().map_or(self.epoch, |(latest, _)| *latest);
+        if epoch < 0 || epoch > latest {
             return (-1, -1);
         }
-        if epoch == *latest {
+        if epoch == latest {
             return (epoch, self.end_offset);
         }
         let higher = self.epochs.partition_point(|(known, _)| *known <= epoch);
-        let end = self.epochs[higher].1;
+        let end = self
+            .epochs
+            .get(higher)
+            .map_or(self.start_offset, |(_, begin)| *begin);
         match higher.checked_sub(1) {
             Some(floor) => (self.epochs[floor].0, end),
             None => (epoch, end),
@@ -257,6 +263,7 @@ impl LogState {
         for _ in 0..cursor.count(DESCRIPTOR_LEN)? {
             state.segments.push(Segment::decode(cursor)?);
         }
+        state.epochs.clear();
         for _ in 0..cursor.count(12)? {
             state.epochs.push((cursor.i32()?, cursor.i64()?));
         }

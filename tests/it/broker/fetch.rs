@@ -220,6 +220,41 @@ fn the_end_of_the_leaders_epoch_is_the_end_of_the_log() {
 }
 
 #[test]
+fn a_partition_that_was_never_written_knows_its_leaders_epoch() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        let mut asked = OffsetForLeaderPartition {
+            partition: 0,
+            current_leader_epoch: 0,
+            leader_epoch: 0,
+        };
+        for (epoch, told) in [(0, (0, 0)), (1, (-1, -1))] {
+            asked.leader_epoch = epoch;
+            let request = OffsetForLeaderEpochRequest {
+                topics: vec![OffsetForLeaderTopic {
+                    topic: "t",
+                    partitions: vec![asked.clone()],
+                }],
+                ..OffsetForLeaderEpochRequest::default()
+            };
+            let reply = peer.call(4, &request).await;
+            let response: OffsetForLeaderEpochResponse<'_> = reply.read();
+            let end = &response.topics[0].partitions[0];
+            assert_eq!(end.error_code, 0);
+            assert_eq!((end.leader_epoch, end.end_offset), told, "epoch {epoch}");
+        }
+        let mut request = fetch("t", &[(0, 0)], 0);
+        request.topics[0].partitions[0].last_fetched_epoch = 0;
+        let reply = peer.call(12, &request).await;
+        let response: FetchResponse<'_> = reply.read();
+        assert_eq!(told(&response), [(0, 0, 0, 0)]);
+        let diverging = &response.responses[0].partitions[0].diverging_epoch;
+        assert_eq!((diverging.epoch, diverging.end_offset), (-1, -1));
+    });
+}
+
+#[test]
 fn a_session_is_told_only_what_is_new() {
     story(config(1), |place| async move {
         let mut peer = place.peer().await;

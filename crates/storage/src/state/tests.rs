@@ -106,11 +106,32 @@ fn epochs_end_where_kafka_says() {
     assert_eq!(state.end_offset_for_epoch(1), (0, 10));
     assert_eq!(state.end_offset_for_epoch(6), (-1, -1));
     assert_eq!(state.end_offset_for_epoch(-1), (-1, -1));
-    let empty = LogState::new(partition(), 1, 0, 0);
-    assert_eq!(empty.end_offset_for_epoch(0), (-1, -1));
     let mut trimmed = state.clone();
     trimmed.epochs.remove(0);
     assert_eq!(trimmed.end_offset_for_epoch(1), (1, 10));
+}
+
+#[test]
+fn a_log_without_a_batch_knows_its_epoch() {
+    let mut new = LogState::new(partition(), 1, 40, 3);
+    let old = LogState {
+        epochs: Vec::new(),
+        ..new.clone()
+    };
+    for empty in [&new, &old] {
+        assert_eq!(empty.end_offset_for_epoch(3), (3, 40));
+        assert_eq!(empty.end_offset_for_epoch(2), (2, 40));
+        assert_eq!(empty.end_offset_for_epoch(4), (-1, -1));
+        assert_eq!(empty.end_offset_for_epoch(-1), (-1, -1));
+        let mut bytes = BytesMut::new();
+        empty.encode(&mut bytes);
+        let decoded = LogState::decode(&mut Cursor::new(&bytes));
+        assert_eq!(decoded.as_ref(), Some(empty));
+    }
+    new.begin_term(5, 40);
+    assert_eq!(new.epochs, [(5, 40)], "nothing is of the epoch before");
+    assert_eq!(new.end_offset_for_epoch(5), (5, 40));
+    assert_eq!(new.end_offset_for_epoch(3), (3, 40));
 }
 
 #[test]
