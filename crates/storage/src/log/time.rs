@@ -2,12 +2,13 @@
 
 use super::Log;
 use crate::ReadError;
+use crate::segment::Segment;
 use std::ops::ControlFlow;
 use taffrail_env::Env;
 use taffrail_record::batch::BatchHeader;
 use taffrail_record::batch::for_each_record;
 use taffrail_record::compression::DecompressLimit;
-use taffrail_record::{LeaderEpoch, Offset};
+use taffrail_record::{LeaderEpoch, NO_TIMESTAMP, Offset};
 
 /// How much is read at once while searching.
 const SEARCH_BYTES: usize = 1 << 20;
@@ -22,6 +23,20 @@ type Range = (Offset, Offset);
 impl<E: Env> Log<E> {
     /// The first record with a timestamp at or after `timestamp`: its timestamp, offset and epoch.
     pub async fn offset_for_timestamp(
+        &self,
+        timestamp: i64,
+    ) -> Result<Option<(i64, Offset, LeaderEpoch)>, ReadError> {
+        loop {
+            let start = self.log_start_offset();
+            match self.search_for_timestamp(timestamp).await {
+                // What was looked at went meanwhile.
+                Err(_) if self.log_start_offset() > start => {}
+                found => return found,
+            }
+        }
+    }
+
+    async fn search_for_timestamp(
         &self,
         timestamp: i64,
     ) -> Result<Option<(i64, Offset, LeaderEpoch)>, ReadError> {
@@ -49,7 +64,17 @@ impl<E: Env> Log<E> {
 
     /// The first record with the largest timestamp.
     pub async fn max_timestamp(&self) -> Result<Option<(i64, Offset)>, ReadError> {
-        let start = self.log_start_offset();
+        loop {
+            let start = self.log_start_offset();
+            match self.max_timestamp_from(start).await {
+                // What was looked at went meanwhile.
+                Err(_) if self.log_start_offset() > start => {}
+                found => return found,
+            }
+        }
+    }
+
+    async fn max_timestamp_from(&self, start: Offset) -> Result<Option<(i64, Offset)>, ReadError> {
         let mut best: Option<(i64, Offset)> = None;
         let mut consider = |timestamp: i64, offset: Offset| {
             if timestamp >= 0 && best.is_none_or(|(largest, _)| timestamp > largest) {
@@ -58,19 +83,20 @@ impl<E: Env> Log<E> {
         };
         let segments = self.inner.state.borrow().segments.clone();
         for segment in segments.iter().filter(|segment| segment.end_offset > start) {
-            if segment.max_timestamp_offset >= start {
+            // The record that has it may lie below the log's start.
+            if segment.base_offset >= start || self.keeps_largest(segment, start).await? {
                 consider(segment.max_timestamp, segment.max_timestamp_offset);
                 continue;
             }
-            // The record that had it is below the log's start.
             let mut at = start;
             while at < segment.end_offset {
                 let found = self.find(at, SEARCH_BYTES, true).await?;
                 if found.next_offset <= at {
                     break;
                 }
-                for (header, _) in &found.batches {
-                    consider(header.max_timestamp, header.last_offset());
+                for (header, batch) in &found.batches {
+                    let (timestamp, offset) = largest(header, batch, start);
+                    consider(timestamp, offset);
                 }
                 at = found.next_offset;
             }
@@ -78,7 +104,9 @@ impl<E: Env> Log<E> {
         let high_watermark = self.high_watermark();
         for batch in self.inner.running.borrow().tail.iter() {
             if batch.next_offset > start && batch.next_offset <= high_watermark {
-                consider(batch.max_timestamp, batch.next_offset - 1);
+                let header = BatchHeader::parse(&batch.bytes).expect("it was parsed on the way in");
+                let (timestamp, offset) = largest(&header, &batch.bytes, start);
+                consider(timestamp, offset);
             }
         }
         let Some((timestamp, last_offset)) = best else {
@@ -88,6 +116,17 @@ impl<E: Env> Log<E> {
         Ok(found.batches.first().map(|(header, batch)| {
             first_at(header, batch, start, timestamp).unwrap_or((timestamp, last_offset))
         }))
+    }
+
+    /// Whether a segment's largest timestamp is that of a record from `start` on.
+    async fn keeps_largest(&self, segment: &Segment, start: Offset) -> Result<bool, ReadError> {
+        if segment.max_timestamp_offset < start {
+            return Ok(false);
+        }
+        let found = self.find(segment.max_timestamp_offset, 0, true).await?;
+        let first = found.batches.first();
+        let kept = first.map(|(header, batch)| largest(header, batch, start).0);
+        Ok(kept == Some(segment.max_timestamp))
     }
 
     /// Where batches with this timestamp or a later one may be, in order.
@@ -115,6 +154,24 @@ impl<E: Env> Log<E> {
         }
         Ok(ranges)
     }
+}
+
+/// The largest timestamp of a batch from offset `from` on, and an offset of the batch that is not below. Only a batch that begins below `from` has
+/// to be read for it.
+fn largest(header: &BatchHeader, batch: &[u8], from: Offset) -> (i64, Offset) {
+    let whole = (header.max_timestamp, header.last_offset());
+    if header.base_offset >= from {
+        return whole;
+    }
+    let mut largest = NO_TIMESTAMP;
+    let walked = for_each_record(batch, RECORDS_MAX, |header, record| {
+        if header.record_offset(&record) >= from {
+            largest = largest.max(header.record_timestamp(&record));
+        }
+        ControlFlow::Continue(())
+    });
+    // What cannot be read has to be named as a whole.
+    walked.map_or(whole, |()| (largest, header.last_offset()))
 }
 
 /// The first record of a batch, from offset `from` on, that is not before `timestamp`.

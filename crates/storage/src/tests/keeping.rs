@@ -3,10 +3,12 @@
 use super::{From, batch, batch_of, config, new_env, open_one, partition, small};
 use crate::testing::TestEnv;
 use crate::{AppendError, Durability, EpochVote, LogConfig, Options, ReadError, ZeroWidth};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use std::time::Duration;
 use taffrail_env::Clock;
+use taffrail_record::Codec;
+use taffrail_record::builder::{BatchBuilder, ProducerFields};
 
 fn options() -> Options {
     Options {
@@ -522,4 +524,71 @@ fn marks_that_fill_the_journal_do_not_stop_its_clearing() {
         assert_eq!(log.high_watermark(), 1000);
     })
     .expect("it ends");
+}
+
+/// A batch of one record for each of the times.
+fn batch_at(times: &[i64], size: usize) -> BytesMut {
+    let mut builder = BatchBuilder::new(Codec::None, times[0]);
+    let value = vec![3; size];
+    for time in times {
+        let record = builder.append(*time, None, Some(&value), &[]);
+        record.expect("it fits");
+    }
+    builder.finish(ProducerFields::default()).expect("it fits")
+}
+
+#[test]
+fn the_largest_timestamp_is_that_of_a_record_which_is_still_there() {
+    // In memory, in segments, and in segments behind which there are others.
+    for (flush_bytes, more) in [(1 << 20, 0), (1, 0), (1, 40)] {
+        let env = new_env(77);
+        let inner = env.clone();
+        env.run(async move {
+            let options = Options {
+                flush_bytes,
+                tail_cache_bytes: 0,
+                ..small()
+            };
+            let logs = open_one(&inner, options).await;
+            let log = logs.create(partition(0), config()).await.expect("created");
+            for times in [&[10, 90, 20, 50, 50][..], &[30, 40, 40, 5], &[7, 50, 8]] {
+                let appended = log.append(batch_at(times, 100), 5).await;
+                appended.expect("appended");
+            }
+            for _ in 0..more {
+                let appended = log.append(batch_at(&[1], 900), 5).await;
+                appended.expect("appended");
+            }
+            if flush_bytes == 1 {
+                while log.inner.state.borrow().flushed_end < log.high_watermark() {
+                    inner.sleep(Duration::from_millis(10)).await;
+                }
+            }
+            let is_sealed = log
+                .inner
+                .state
+                .borrow()
+                .segments
+                .first()
+                .is_some_and(|s| s.sealed);
+            assert_eq!(is_sealed, more > 0);
+            for (start, expected) in [
+                (0, (90, 1)),
+                (1, (90, 1)),
+                (2, (50, 3)),
+                (4, (50, 4)),
+                (5, (50, 10)),
+                (11, (8, 11)),
+            ] {
+                log.advance_log_start(start).await.expect("moved");
+                let found = log.max_timestamp().await;
+                assert_eq!(
+                    found,
+                    Ok(Some(expected)),
+                    "from {start}, flushed from {flush_bytes}"
+                );
+            }
+        })
+        .expect("it ends");
+    }
 }
