@@ -9,7 +9,7 @@ use crate::journal::entry::Entry;
 use crate::layout::{self, FileKind};
 use crate::log::LogInner;
 use crate::retention::{self, Expiry};
-use crate::shard::{Removed, Shard};
+use crate::shard::{Cached, Removed, Shard};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -180,6 +180,11 @@ pub fn forget<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>) {
     shard.producers.set(shard.producers.get() - producers);
     let cached = log.running.borrow().tail.clean_bytes();
     shard.cached_bytes.set(shard.cached_bytes.get() - cached);
+    if cached > 0 {
+        // What stands in line there keeps the log in memory.
+        let is_other = |kept: &Cached| !Rc::ptr_eq(&kept.log, log);
+        shard.cached.borrow_mut().retain(is_other);
+    }
     log.running.borrow_mut().tail.clear();
     shard.files.borrow_mut().remove_log(log.number, Offset::MAX);
 }

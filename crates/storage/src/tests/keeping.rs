@@ -592,3 +592,27 @@ fn the_largest_timestamp_is_that_of_a_record_which_is_still_there() {
         .expect("it ends");
     }
 }
+
+#[test]
+fn nothing_keeps_a_deleted_log_in_memory() {
+    let options = Options {
+        tail_cache_bytes: 1 << 20,
+        ..options()
+    };
+    run_with(options, async |env, logs| {
+        let log = logs.create(partition(0), config()).await.expect("created");
+        for _ in 0..20 {
+            log.append(batch(&[1; 500]), 5).await.expect("appended");
+        }
+        while logs.usage().unflushed_bytes > 0 {
+            env.sleep(Duration::from_millis(10)).await;
+        }
+        assert!(logs.usage().cached_bytes > 0);
+        let inner = std::rc::Rc::downgrade(&log.inner);
+        drop(log);
+        logs.delete(partition(0)).await.expect("deleted");
+        env.sleep(Duration::from_millis(10)).await;
+        assert_eq!(logs.usage().cached_bytes, 0);
+        assert_eq!(inner.strong_count(), 0);
+    });
+}
