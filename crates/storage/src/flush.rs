@@ -24,7 +24,7 @@ use taffrail_env::{Disk, DiskError, DiskErrorKind, Env};
 use taffrail_record::Offset;
 
 pub(crate) use extend::{destination, open_to_extend};
-pub(crate) use resume::{follow, is_of_reading, note_corrupt, resume_side};
+pub(crate) use resume::{Intervals, follow, follow_by, is_of_reading, note_corrupt, resume_side};
 
 /// A small tail that was copied this often goes into its segment after all.
 const COPIES_MAX: u8 = 4;
@@ -228,6 +228,8 @@ enum Task {
     Seal,
     /// What stands beside its last segment is completed.
     Tidy,
+    /// What is missing beside its last segment is made again, if nobody has written there since the start: whoever does makes it again himself.
+    Mend,
 }
 
 /// Writes what is durable of these logs into their segments, one segment each, and syncs all of it together.
@@ -243,6 +245,11 @@ pub async fn seal_last<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>) -> Roun
 /// After the last append: completes what stands beside each log's last segment, and cuts it to what it holds.
 pub async fn tidy_round<E: Env>(shard: &Rc<Shard<E>>, logs: Vec<Rc<LogInner>>) -> Round {
     round(shard, logs, Task::Tidy).await
+}
+
+/// Makes again what is missing beside each log's last segment.
+pub async fn mend_round<E: Env>(shard: &Rc<Shard<E>>, logs: Vec<Rc<LogInner>>) -> Round {
+    round(shard, logs, Task::Mend).await
 }
 
 async fn round<E: Env>(shard: &Rc<Shard<E>>, mut logs: Vec<Rc<LogInner>>, task: Task) -> Round {
@@ -306,11 +313,19 @@ async fn write<E: Env>(
                 return Ok(None);
             }
             running.plan = None;
+        } else if task == Task::Mend {
+            if running.tidied {
+                return Ok(None);
+            }
         } else if !running.tidied && u64::from(last.side.position) == last.length {
             return Ok(None);
         }
     }
     let mut written = Written::default();
+    if task == Task::Mend {
+        tail::mend_side(shard, log, last, &mut written).await?;
+        return Ok(Some(written));
+    }
     tail::end_segment(shard, log, last, task == Task::Seal, &mut written).await?;
     Ok(Some(written))
 }

@@ -3,6 +3,8 @@
 //! A log's start moves durably before a file goes; a file's removal is durable before it is forgotten. What a
 //! crash interrupts is still on a list in the journal or the checkpoint, and is done again.
 
+mod presence;
+
 use crate::Log;
 use crate::flush::{self, Round};
 use crate::journal::entry::Entry;
@@ -49,6 +51,12 @@ pub async fn run<E: Env>(shard: &Rc<Shard<E>>) {
     let delay = shard.full.borrow().is_some().then_some(Duration::ZERO);
     remove_old(shard, delay).await;
     remove_deleted(shard, delay.is_some()).await;
+    presence::look(shard).await;
+}
+
+/// What the next look would find missing is made again before a clean stop.
+pub async fn look_before_stop<E: Env>(shard: &Rc<Shard<E>>) {
+    presence::look(shard).await;
 }
 
 async fn look_for_room<E: Env>(shard: &Rc<Shard<E>>) {

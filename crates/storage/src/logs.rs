@@ -317,6 +317,7 @@ impl<E: Env> Logs<E> {
                 return round;
             }
         }
+        housekeeping::look_before_stop(shard).await;
         for log in logs {
             housekeeping::write_last_snapshot(shard, &log).await;
         }

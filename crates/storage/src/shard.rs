@@ -103,6 +103,8 @@ pub struct Shard<E: Env> {
     pub crowded_bell: Signal,
     pub flush_bell: Signal,
     pub wall: RefCell<crate::retention::WallClock>,
+    /// The log whose files were looked at last.
+    pub looked_at: Cell<Option<TopicPartition>>,
 }
 
 impl<E: Env> Shard<E> {
@@ -154,6 +156,7 @@ impl<E: Env> Shard<E> {
             crowded_bell: Signal::default(),
             flush_bell: Signal::default(),
             wall: RefCell::default(),
+            looked_at: Cell::default(),
             options,
         })
     }

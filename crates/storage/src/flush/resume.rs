@@ -167,6 +167,30 @@ async fn cut_side_files<E: Env>(
     Ok(true)
 }
 
+/// Bytes between two entries of what stands beside a segment.
+#[derive(Clone, Copy)]
+pub(crate) struct Intervals {
+    index: u32,
+    digest: u32,
+}
+
+impl Intervals {
+    /// Those that hold now.
+    pub fn of<E: Env>(shard: &Shard<E>, log: &LogInner) -> Intervals {
+        Intervals {
+            index: log.running.borrow().config.index_interval_bytes,
+            digest: shard.options.digest_interval_bytes,
+        }
+    }
+
+    /// Makes them smaller, so that there are more entries. `false` if there is an entry at every batch already.
+    pub fn halve(&mut self) -> bool {
+        let before = (self.index, self.digest);
+        (self.index, self.digest) = (self.index / 2, (self.digest / 2).max(1));
+        (self.index, self.digest) != before
+    }
+}
+
 /// Leads `side` through the segment up to its mark. The inner error says what does not verify.
 pub(crate) async fn follow<E: Env>(
     shard: &Rc<Shard<E>>,
@@ -174,10 +198,20 @@ pub(crate) async fn follow<E: Env>(
     segment: &Segment,
     side: &mut SideWriter,
 ) -> DiskResult<Result<(), String>> {
+    follow_by(shard, log, segment, side, Intervals::of(shard, log)).await
+}
+
+/// [`follow`], with other intervals.
+pub(crate) async fn follow_by<E: Env>(
+    shard: &Rc<Shard<E>>,
+    log: &Rc<LogInner>,
+    segment: &Segment,
+    side: &mut SideWriter,
+    intervals: Intervals,
+) -> DiskResult<Result<(), String>> {
     let file = shard
         .file_to_read(log, FileKind::Segment, segment.base_offset)
         .await?;
-    let index_interval = log.running.borrow().config.index_interval_bytes;
     let mut window = WINDOW;
     while u64::from(side.at().position) < segment.length {
         let at = u64::from(side.at().position);
@@ -195,12 +229,7 @@ pub(crate) async fn follow<E: Env>(
                     side.at().offset
                 )));
             }
-            side.batch(
-                &header,
-                header_bytes,
-                index_interval,
-                shard.options.digest_interval_bytes,
-            );
+            side.batch(&header, header_bytes, intervals.index, intervals.digest);
             rest = &rest[batch.len()..];
         }
         if u64::from(side.at().position) == at {

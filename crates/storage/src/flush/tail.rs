@@ -247,6 +247,22 @@ pub(super) async fn end_segment<E: Env>(
     Ok(())
 }
 
+/// Makes again what is missing beside the last segment. Nothing is written on the segment itself.
+pub(super) async fn mend_side<E: Env>(
+    shard: &Rc<Shard<E>>,
+    log: &Rc<LogInner>,
+    mut segment: Segment,
+    written: &mut Written<<E as Disk>::File>,
+) -> DiskResult<()> {
+    let mut side = take_side(shard, log, &segment).await?;
+    side.seal();
+    if write_side(shard, log, &mut side, true, written).await? {
+        segment.side = side.synced;
+    }
+    written.marks.push(segment);
+    Ok(())
+}
+
 /// Kafka's producer snapshot, for its tools. It is no part of recovery, so it is not waited for, and a full disk does without.
 pub(super) async fn write_producer_snapshot<E: Env>(
     shard: &Rc<Shard<E>>,

@@ -407,8 +407,11 @@ fn take_from(
 }
 
 impl LogInner {
-    /// Segments that do not verify.
+    /// Segments of the log that do not verify.
     pub fn corrupt_segments(&self) -> usize {
-        self.running.borrow().corrupt.len()
+        let running = self.running.borrow();
+        let state = self.state.borrow();
+        let corrupt = running.corrupt.keys();
+        corrupt.filter(|base| state.begins_at(**base)).count()
     }
 }

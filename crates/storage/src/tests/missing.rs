@@ -211,6 +211,142 @@ fn a_stop_leaves_a_segment_that_is_gone_as_it_is() {
     }
 }
 
+fn beside(disk: &DiskWorld) -> Vec<PathBuf> {
+    let is_beside = |path: &PathBuf| {
+        let suffix = path.extension().and_then(|suffix| suffix.to_str());
+        matches!(suffix, Some("index" | "timeindex" | "digest"))
+    };
+    let files = disk.files();
+    files.into_iter().filter(is_beside).collect()
+}
+
+/// Opens the directory, has it look after its logs, and stops it; `index_interval` holds meanwhile. Answers how many segments are corrupt.
+fn looked_after(
+    disk: DiskWorld,
+    index_interval: u32,
+    housekeep: bool,
+    stop: bool,
+) -> (DiskWorld, usize) {
+    let env = TestEnv::new(SEED, disk);
+    let inner = env.clone();
+    let corrupt = env.run(async move {
+        let logs = open_one(&inner, options(1)).await;
+        let log = logs.get(partition(0)).expect("there");
+        log.set_config(crate::LogConfig {
+            index_interval_bytes: index_interval,
+            ..config()
+        });
+        if housekeep {
+            logs.housekeep().await;
+        }
+        let corrupt = logs.usage().corrupt_segments;
+        if stop {
+            logs.shutdown().await.expect("shut down");
+        }
+        corrupt
+    });
+    (env.kill(), corrupt.expect("it ends"))
+}
+
+#[test]
+fn what_is_missing_beside_a_segment_is_made_again_as_it_was() {
+    let whole = filled(true);
+    let files = beside(&whole);
+    assert_eq!(files.len(), 9, "{files:?}");
+    for (housekeep, stop) in [(true, false), (true, true), (false, true)] {
+        for cut in [false, true] {
+            let mut disk = whole.clone();
+            for path in &files {
+                let bytes = disk.contents(path).expect("it is there").to_vec();
+                disk.remove_file_now(path);
+                if cut {
+                    disk.add_file(path, &bytes[..bytes.len() / 2]);
+                }
+            }
+            assert!(!findings(disk.clone()).is_empty());
+            let (disk, corrupt) = looked_after(disk, 512, housekeep, stop);
+            assert_eq!(corrupt, 0);
+            for path in &files {
+                assert_eq!(disk.contents(path), whole.contents(path), "{path:?}");
+            }
+            assert_eq!(findings(disk), []);
+        }
+    }
+}
+
+#[test]
+fn what_is_made_again_is_as_long_as_the_mark_says_whatever_the_interval_is_now() {
+    for index_interval in [0, 100, 5000, 1 << 20] {
+        let mut disk = filled(true);
+        for path in beside(&disk) {
+            disk.remove_file_now(&path);
+        }
+        let (disk, _) = looked_after(disk, index_interval, true, true);
+        assert_eq!(findings(disk), [], "interval {index_interval}");
+    }
+}
+
+#[test]
+fn a_start_does_not_look_for_what_is_beside_segments() {
+    let mut disk = filled(true);
+    let files = beside(&disk);
+    for path in &files {
+        disk.remove_file_now(path);
+    }
+    let (disk, _) = looked_after(disk, 512, false, false);
+    assert_eq!(beside(&disk), [] as [PathBuf; 0]);
+}
+
+#[test]
+fn a_segment_that_is_gone_or_short_is_found_by_a_look() {
+    for kind in HARMS {
+        let mut disk = filled(true);
+        harm(&mut disk, kind);
+        let lost = if matches!(kind, Harm::DirectoryRemoved) {
+            3
+        } else {
+            1
+        };
+        let (disk, corrupt) = looked_after(disk, 512, true, false);
+        assert_eq!(corrupt, lost, "{kind:?}");
+        assert!(!findings(disk).is_empty(), "it is not made again");
+    }
+    let mut disk = filled(true);
+    let sealed = segments(&disk).remove(0);
+    disk.remove_file_now(&sealed);
+    assert_eq!(looked_after(disk.clone(), 512, false, false).1, 0);
+    let (disk, corrupt) = looked_after(disk, 512, true, true);
+    assert_eq!(corrupt, 1);
+    let beside_it = beside(&disk);
+    assert!(
+        beside_it
+            .iter()
+            .any(|path| base_of(path) == base_of(&sealed))
+    );
+}
+
+#[test]
+fn a_corrupt_segment_that_has_left_the_log_does_not_count() {
+    let mut disk = filled(true);
+    let paths = segments(&disk);
+    disk.remove_file_now(&paths[0]);
+    let behind = base_of(&paths[1]);
+    let env = TestEnv::new(SEED, disk);
+    let inner = env.clone();
+    env.run(async move {
+        let logs = open_one(&inner, options(1)).await;
+        let log = logs.get(partition(0)).expect("there");
+        log.set_config(config());
+        logs.housekeep().await;
+        assert_eq!(logs.usage().corrupt_segments, 1);
+        log.advance_log_start(behind).await.expect("moved");
+        assert_eq!(logs.usage().corrupt_segments, 0);
+        logs.housekeep().await;
+        assert_eq!(logs.usage().corrupt_segments, 0);
+    })
+    .expect("it ends");
+}
+
 #[test]
 fn a_sealed_segment_that_is_gone_is_corrupt_and_the_others_are_served() {
     let mut disk = filled(true);
