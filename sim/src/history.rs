@@ -318,19 +318,19 @@ pub enum Event {
 impl Event {
     /// Whether an operation of a client ends with this, well or not.
     pub fn ends_operation(&self) -> bool {
-        match self {
+        matches!(
+            self,
             Event::SendAcked { .. }
-            | Event::SendFailed { .. }
-            | Event::SendUnknown { .. }
-            | Event::PollAcked { .. }
-            | Event::PollOutOfRange { .. }
-            | Event::PollFailed { .. }
-            | Event::EndAcked { .. }
-            | Event::EarliestAcked { .. }
-            | Event::CommitAcked { .. }
-            | Event::CommitFailed { .. }
-            | Event::CommittedAcked { .. } => true,
-            _ => false,
-        }
+                | Event::SendFailed { .. }
+                | Event::SendUnknown { .. }
+                | Event::PollAcked { .. }
+                | Event::PollOutOfRange { .. }
+                | Event::PollFailed { .. }
+                | Event::EndAcked { .. }
+                | Event::EarliestAcked { .. }
+                | Event::CommitAcked { .. }
+                | Event::CommitFailed { .. }
+                | Event::CommittedAcked { .. }
+        )
     }
 }

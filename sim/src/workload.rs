@@ -70,6 +70,10 @@ pub struct Stage {
     pub busy: Cell<u32>,
     /// Records given to producers whose fate is not known yet.
     pub unsettled: Cell<u64>,
+    /// How the members of the group share, by the number of the assignor.
+    pub assignor: usize,
+    /// 0: all members claim to be the same one.
+    pub twins: u64,
     /// Every membership of the members' group that any of them ever had.
     pub memberships: RefCell<Vec<Membership>>,
     /// Clients that commit offsets for a group of their own.
@@ -85,6 +89,7 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(world: &World, broker: String, topics: Vec<Topic>, atlas: Rc<Atlas>) -> Rc<Stage> {
+        let decisions = world.decisions();
         Rc::new(Stage {
             world: world.clone(),
             broker,
@@ -96,6 +101,8 @@ impl Stage {
             phase: Cell::new(Phase::Work),
             busy: Cell::new(0),
             unsettled: Cell::new(0),
+            assignor: decisions.below(decisions.stream("members/assignor"), 3) as usize,
+            twins: decisions.below(decisions.stream("members/twins"), 3),
             memberships: RefCell::default(),
             committers: RefCell::default(),
             atlas,

@@ -26,7 +26,7 @@ fn options(stage: &Stage, instance: Option<String>) -> ConsumerOptions {
         AssignorKind::Range,
         AssignorKind::RoundRobin,
         AssignorKind::CooperativeSticky,
-    ][(stage.world.decisions().seed() % 3) as usize];
+    ][stage.assignor];
     ConsumerOptions {
         group: Some(GROUP_NAME.to_owned()),
         group_instance_id: instance,
@@ -42,7 +42,7 @@ fn options(stage: &Stage, instance: Option<String>) -> ConsumerOptions {
 fn draw_instance(stage: &Stage, id: ClientId) -> Option<String> {
     let decisions = stage.world.decisions();
     let own = decisions.stream(&format!("member-{id}/habits"));
-    match decisions.seed() / 3 % 3 {
+    match stage.twins {
         // All claim to be the same, and fence each other.
         0 => Some("twin".to_owned()),
         _ => (decisions.below(own, 3) == 0).then(|| format!("member-{id}")),
@@ -285,7 +285,8 @@ impl Member {
                 }
                 Rebalance::Revoked(partitions) | Rebalance::Lost(partitions) => {
                     let mut beginnings = self.beginnings.borrow_mut();
-                    let void = beginnings.extract_if(.., |name, _| partitions.contains(name));
+                    let given_up = partitions.iter();
+                    let void = given_up.filter_map(|name| beginnings.remove_entry(name));
                     self.withdraw(void.collect());
                     moved.extend(partitions);
                 }
