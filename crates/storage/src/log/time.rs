@@ -81,7 +81,9 @@ impl<E: Env> Log<E> {
                 best = Some((timestamp, offset));
             }
         };
+        // Both at once: what is in neither later has gone from the one to the other.
         let segments = self.inner.state.borrow().segments.clone();
+        let in_memory = self.largest_in_memory(start);
         for segment in segments.iter().filter(|segment| segment.end_offset > start) {
             // The record that has it may lie below the log's start.
             if segment.base_offset >= start || self.keeps_largest(segment, start).await? {
@@ -101,13 +103,8 @@ impl<E: Env> Log<E> {
                 at = found.next_offset;
             }
         }
-        let high_watermark = self.high_watermark();
-        for batch in self.inner.running.borrow().tail.iter() {
-            if batch.next_offset > start && batch.next_offset <= high_watermark {
-                let header = BatchHeader::parse(&batch.bytes).expect("it was parsed on the way in");
-                let (timestamp, offset) = largest(&header, &batch.bytes, start);
-                consider(timestamp, offset);
-            }
+        if let Some((timestamp, offset)) = in_memory {
+            consider(timestamp, offset);
         }
         let Some((timestamp, last_offset)) = best else {
             return Ok(None);
@@ -116,6 +113,18 @@ impl<E: Env> Log<E> {
         Ok(found.batches.first().map(|(header, batch)| {
             first_at(header, batch, start, timestamp).unwrap_or((timestamp, last_offset))
         }))
+    }
+
+    /// The first of the largest timestamps in memory, from `start` on, and an offset of its batch.
+    fn largest_in_memory(&self, start: Offset) -> Option<(i64, Offset)> {
+        let running = self.inner.running.borrow();
+        let batches = running.tail.from(start);
+        let committed = batches.take_while(|batch| batch.next_offset <= running.high_watermark);
+        let found = committed.map(|batch| {
+            let header = BatchHeader::parse(&batch.bytes).expect("it was parsed on the way in");
+            largest(&header, &batch.bytes, start)
+        });
+        found.reduce(|first, next| if next.0 > first.0 { next } else { first })
     }
 
     /// Whether a segment's largest timestamp is that of a record from `start` on.
@@ -132,7 +141,9 @@ impl<E: Env> Log<E> {
     /// Where batches with this timestamp or a later one may be, in order.
     async fn ranges_with(&self, timestamp: i64) -> Result<Vec<Range>, ReadError> {
         let start = self.log_start_offset();
+        // Both at once: what is in neither later has gone from the one to the other.
         let segments = self.inner.state.borrow().segments.clone();
+        let in_memory = self.range_in_memory(start, timestamp);
         let mut ranges = Vec::new();
         for segment in segments {
             if segment.end_offset <= start || segment.max_timestamp < timestamp {
@@ -143,16 +154,17 @@ impl<E: Env> Log<E> {
             let from = digest[reached.saturating_sub(1)].offset;
             ranges.push((from.max(start), segment.end_offset));
         }
-        let flushed = self.inner.state.borrow().flushed_end;
-        let running = self.inner.running.borrow();
-        let first = running
-            .tail
-            .from(flushed.max(start))
-            .find(|batch| batch.max_timestamp >= timestamp);
-        if let Some(first) = first {
-            ranges.push((first.base_offset.max(start), running.high_watermark));
-        }
+        ranges.extend(in_memory);
         Ok(ranges)
+    }
+
+    /// Where in memory alone such a batch may be.
+    fn range_in_memory(&self, start: Offset, timestamp: i64) -> Option<Range> {
+        let flushed_end = self.inner.state.borrow().flushed_end;
+        let running = self.inner.running.borrow();
+        let mut batches = running.tail.from(flushed_end.max(start));
+        let first = batches.find(|batch| batch.max_timestamp >= timestamp)?;
+        Some((first.base_offset.max(start), running.high_watermark))
     }
 }
 
