@@ -34,6 +34,8 @@ mod offset_for_leader_epoch;
 mod produce;
 mod sync_group;
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -267,6 +269,31 @@ async fn serve<E: Env>(call: Call<E>, key: ApiKey, frame: Bytes, body_at: usize)
         // Started before it is decoded, because it has to take its place in the order.
         ApiKey::Produce => Answer::Close("a Produce request out of its order".to_string()),
     }
+}
+
+/// What a request has for partitions, by topic, in the order in which each is there first. Of what it has for one partition the last counts,
+/// as in Kafka.
+pub(super) fn by_topic<K: Ord + Clone, V>(
+    items: impl Iterator<Item = (K, i32, V)>,
+) -> Vec<(K, Vec<(i32, V)>)> {
+    let mut topics: Vec<(K, Vec<(i32, V)>)> = Vec::new();
+    let mut places = BTreeMap::new();
+    let mut places_within = BTreeMap::new();
+    for (topic, partition, value) in items {
+        let place = *places.entry(topic.clone()).or_insert_with(|| {
+            topics.push((topic, Vec::new()));
+            topics.len() - 1
+        });
+        let of_topic = &mut topics[place].1;
+        match places_within.entry((place, partition)) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(of_topic.len());
+                of_topic.push((partition, value));
+            }
+            Entry::Occupied(there) => of_topic[*there.get()].1 = value,
+        }
+    }
+    topics
 }
 
 /// An error as the wire has it.

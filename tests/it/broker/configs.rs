@@ -266,3 +266,73 @@ fn a_broker_describes_itself_alone() {
         }
     });
 }
+
+#[test]
+fn no_keys_are_all_keys() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        let mut counts = Vec::new();
+        let chosen = vec!["retention.ms", "retention.md", "retention.ms"];
+        for keys in [None, Some(Vec::new()), Some(chosen)] {
+            let request = DescribeConfigsRequest {
+                resources: vec![DescribeConfigsResource {
+                    resource_type: TOPIC,
+                    resource_name: "t",
+                    configuration_keys: keys,
+                }],
+                ..DescribeConfigsRequest::default()
+            };
+            let reply = peer.call(4, &request).await;
+            let response: DescribeConfigsResponse<'_> = reply.read();
+            counts.push(response.results[0].configs.len());
+        }
+        assert!(counts[0] > 20, "{counts:?}");
+        assert_eq!(counts, [counts[0], counts[0], 1]);
+    });
+}
+
+#[test]
+fn values_are_kept_as_their_type_writes_them() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        let configs = [
+            ("preallocate", "TRUE"),
+            ("retention.ms", " 0100 "),
+            ("cleanup.policy", "delete, delete"),
+            ("min.cleanable.dirty.ratio", "0.50"),
+        ];
+        peer.create("t", 1, &configs).await;
+        let written = ["true", "100", "delete", "0.5"];
+        for ((key, _), written) in configs.iter().zip(written) {
+            let told = describe(&mut peer, TOPIC, "t", key).await;
+            assert_eq!(told, (Some(written.into()), 1), "{key}");
+            let synonyms = synonyms(&mut peer, key).await;
+            assert_eq!(synonyms.first().map(String::as_str), Some(written), "{key}");
+        }
+        let edits = [("preallocate", SET, Some(" False"))];
+        assert_eq!(alter(&mut peer, TOPIC, "t", &edits).await, 0);
+        assert_eq!(synonyms(&mut peer, "preallocate").await[0], "false");
+        let edits = [("log.preallocate", SET, Some("TRUE"))];
+        assert_eq!(alter(&mut peer, BROKER, "", &edits).await, 0);
+        assert_eq!(synonyms(&mut peer, "preallocate").await[1], "true");
+    });
+}
+
+/// What is kept for a key of topic `t`, the strongest first.
+async fn synonyms(peer: &mut Peer, key: &str) -> Vec<String> {
+    let request = DescribeConfigsRequest {
+        resources: vec![DescribeConfigsResource {
+            resource_type: TOPIC,
+            resource_name: "t",
+            configuration_keys: Some(vec![key]),
+        }],
+        include_synonyms: true,
+        ..DescribeConfigsRequest::default()
+    };
+    let reply = peer.call(4, &request).await;
+    let response: DescribeConfigsResponse<'_> = reply.read();
+    let synonyms = response.results[0].configs[0].synonyms.iter();
+    let values = synonyms.map(|synonym| synonym.value.unwrap_or_default().to_string());
+    values.collect()
+}

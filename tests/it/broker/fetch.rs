@@ -522,3 +522,99 @@ fn a_fetch_that_waits_looks_again_only_at_what_moves() {
         assert!(names().any(|name| name == "taffrail_corrupt_segments"));
     });
 }
+
+#[test]
+fn an_isolation_that_does_not_exist_is_nobodys() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 2, &[]).await;
+        let batch = peer.batch(&[b"x"]);
+        peer.produce("t", 0, batch).await;
+        for isolation_level in [2, -1] {
+            for version in [12, 13] {
+                let mut request = fetch("t", &[(0, 0), (1, 0)], 0);
+                request.isolation_level = isolation_level;
+                let reply = peer.call(version, &request).await;
+                let response: FetchResponse<'_> = reply.read();
+                assert_eq!(response.error_code, -1);
+                let each = [(0, -1, -1, 0), (1, -1, -1, 0)];
+                let expected = if version < 13 { &each[..] } else { &[] };
+                assert_eq!(told(&response), expected);
+            }
+            let request = ListOffsetsRequest {
+                replica_id: -1,
+                isolation_level,
+                topics: vec![ListOffsetsTopic {
+                    name: "t",
+                    partitions: vec![ListOffsetsPartition {
+                        partition_index: 0,
+                        current_leader_epoch: -1,
+                        timestamp: -1,
+                    }],
+                }],
+                ..ListOffsetsRequest::default()
+            };
+            let reply = peer.call(7, &request).await;
+            let response: ListOffsetsResponse<'_> = reply.read();
+            let partition = &response.topics[0].partitions[0];
+            assert_eq!((partition.error_code, partition.offset), (-1, -1));
+        }
+    });
+}
+
+#[test]
+fn less_than_nothing_cannot_be_fetched() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 3, &[]).await;
+        let batch = peer.batch(&[b"x"]);
+        let size = batch.len();
+        for partition in [0, 1] {
+            peer.produce("t", partition, batch.clone()).await;
+        }
+        let all = [(0, 0), (1, 0), (2, 0)];
+        let mut request = fetch("t", &all, 60_000);
+        request.max_bytes = -1;
+        let (reply, waited) = place.timed(peer.call(12, &request)).await;
+        let expected = [(0, -1, -1, 0), (1, 0, 1, size), (2, 0, 0, 0)];
+        assert_eq!(told(&reply.read()), expected, "as Kafka tells the first");
+        assert!(waited < Duration::from_secs(1));
+        let mut request = fetch("t", &all, 60_000);
+        for partition in &mut request.topics[0].partitions {
+            partition.partition_max_bytes = -1;
+        }
+        let (reply, waited) = place.timed(peer.call(12, &request)).await;
+        let expected = [(0, -1, -1, 0), (1, -1, -1, 0), (2, 0, 0, 0)];
+        assert_eq!(told(&reply.read()), expected);
+        assert!(waited < Duration::from_secs(1));
+    });
+}
+
+#[test]
+fn aborted_transactions_are_told_as_kafka_tells_them() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        let batch = peer.batch(&[b"x"]);
+        peer.produce("t", 0, batch).await;
+        let none = Some(0);
+        for (isolation_level, partition, offset, error, aborted) in [
+            (0, 0, 0, 0, None),
+            (0, 0, 1, 0, None),
+            (1, 0, 0, 0, none),
+            (1, 0, 1, 0, none),
+            (0, 9, 0, 3, none),
+            (1, 9, 0, 3, none),
+            (0, 0, 99, 1, None),
+            (1, 0, 99, 1, None),
+        ] {
+            let mut request = fetch("t", &[(partition, offset)], 0);
+            request.isolation_level = isolation_level;
+            let reply = peer.call(11, &request).await;
+            let response: FetchResponse<'_> = reply.read();
+            let answer = &response.responses[0].partitions[0];
+            let told = answer.aborted_transactions.as_ref().map(Vec::len);
+            assert_eq!((answer.error_code, told), (error, aborted));
+        }
+    });
+}

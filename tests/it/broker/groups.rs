@@ -8,13 +8,16 @@ use taffrail_env::Clock;
 use taffrail_sim::{DiskOptions, FaultKind, NodeOptions, Rates, Simulation};
 use taffrail_wire::join_group::JoinGroupRequestProtocol;
 use taffrail_wire::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use taffrail_wire::offset_delete::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
 use taffrail_wire::offset_fetch::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use taffrail_wire::sync_group::SyncGroupRequestAssignment;
 use taffrail_wire::{
-    ErrorCode, FindCoordinatorRequest, FindCoordinatorResponse, HeartbeatRequest,
-    HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
-    OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
-    SyncGroupRequest, SyncGroupResponse,
+    DeleteGroupsRequest, DeleteGroupsResponse, ErrorCode, FindCoordinatorRequest,
+    FindCoordinatorResponse, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest,
+    JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest,
+    ListGroupsResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest,
+    OffsetDeleteResponse, OffsetFetchRequest, OffsetFetchResponse, SyncGroupRequest,
+    SyncGroupResponse,
 };
 
 const NOT_AVAILABLE: i16 = ErrorCode::CoordinatorNotAvailable as i16;
@@ -503,5 +506,93 @@ fn offsets_are_committed_of_partitions_that_are_there() {
             let errors: Vec<_> = partitions.map(|partition| partition.error_code).collect();
             assert_eq!(errors, [3, 0, 3, 0], "version {version}");
         }
+    });
+}
+
+#[test]
+fn a_coordinator_that_is_found_has_kafkas_words_for_it() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.find_coordinator().await;
+        for version in 1..=6 {
+            let request = FindCoordinatorRequest {
+                key: if version < 4 { "g" } else { "" },
+                coordinator_keys: if version < 4 { vec![] } else { vec!["g"] },
+                ..Default::default()
+            };
+            let reply = peer.call(version, &request).await;
+            let response: FindCoordinatorResponse<'_> = reply.read();
+            let told = match response.coordinators.first() {
+                None => (response.error_code, response.error_message),
+                Some(found) => (found.error_code, found.error_message),
+            };
+            let expected = if version < 4 { "NONE" } else { "" };
+            assert_eq!(told, (0, Some(expected)), "version {version}");
+        }
+    });
+}
+
+async fn forget_offsets(
+    peer: &mut Peer,
+    group_id: &str,
+    topics: &[(&str, &[i32])],
+) -> (i16, Vec<Vec<i16>>) {
+    let topics = topics.iter().map(|(name, partitions)| {
+        let partitions = partitions.iter();
+        OffsetDeleteRequestTopic {
+            name,
+            partitions: partitions
+                .map(|partition_index| OffsetDeleteRequestPartition {
+                    partition_index: *partition_index,
+                })
+                .collect(),
+        }
+    });
+    let request = OffsetDeleteRequest {
+        group_id,
+        topics: topics.collect(),
+    };
+    let reply = peer.call(0, &request).await;
+    let response: OffsetDeleteResponse<'_> = reply.read();
+    let told = response.topics.iter().map(|topic| {
+        let partitions = topic.partitions.iter();
+        partitions.map(|partition| partition.error_code).collect()
+    });
+    (response.error_code, told.collect())
+}
+
+#[test]
+fn offsets_of_partitions_that_are_not_there_are_not_deleted_and_the_group_stays() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        peer.find_coordinator().await;
+        assert_eq!(peer.commit("g", 5).await, 0);
+        let nowhere: &[(&str, &[i32])] = &[("nowhere", &[0])];
+        assert_eq!(forget_offsets(&mut peer, "", nowhere).await.0, 24);
+        assert_eq!(forget_offsets(&mut peer, "other", nowhere).await.0, 69);
+        let all: &[(&str, &[i32])] = &[("nowhere", &[0]), ("t", &[-1, 0, 1])];
+        let told = forget_offsets(&mut peer, "g", all).await;
+        assert_eq!(told, (0, vec![vec![3], vec![3, 0, 3]]));
+        let reply = peer.call(4, &ListGroupsRequest::default()).await;
+        let response: ListGroupsResponse<'_> = reply.read();
+        let groups = response.groups.iter();
+        let groups: Vec<_> = groups
+            .map(|group| (group.group_id, group.group_state))
+            .collect();
+        assert_eq!(groups, [("g", "Empty")]);
+        let request = DeleteGroupsRequest {
+            groups_names: vec!["g", "none", "g", "none"],
+        };
+        let reply = peer.call(2, &request).await;
+        let response: DeleteGroupsResponse<'_> = reply.read();
+        let results = response.results.iter();
+        let results: Vec<_> = results
+            .map(|group| (group.group_id, group.error_code))
+            .collect();
+        assert_eq!(results, [("g", 0), ("none", 69)]);
+        let reply = peer.call(4, &ListGroupsRequest::default()).await;
+        assert_eq!(reply.read::<ListGroupsResponse<'_>>().groups.len(), 0);
+        place.node.audit().await.expect("the log says the same");
     });
 }

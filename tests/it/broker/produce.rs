@@ -8,7 +8,7 @@ use taffrail_record::Codec;
 use taffrail_record::batch::{BatchHeader, TimestampType};
 use taffrail_record::builder::{BatchBuilder, ProducerFields};
 use taffrail_wire::api::ApiKey;
-use taffrail_wire::produce::{PartitionProduceResponse, TopicProduceData};
+use taffrail_wire::produce::{PartitionProduceData, PartitionProduceResponse, TopicProduceData};
 use taffrail_wire::{
     ApiVersionsRequest, FindCoordinatorRequest, InitProducerIdRequest, InitProducerIdResponse,
     ProduceResponse,
@@ -391,6 +391,136 @@ fn many_partitions_in_one_request_are_each_answered() {
         for index in 0..50 {
             let (_, _, bytes) = peer.fetch("t", index, 0).await;
             assert_eq!(values(&bytes), [index.to_string().as_bytes()]);
+        }
+    });
+}
+
+#[test]
+fn of_what_one_request_has_for_a_partition_the_last_is_appended_and_answered_once() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 2, &[]).await;
+        let large = vec![1; 100_000];
+        for (acks, sent) in [(-1, 2), (0, 3)] {
+            let mut request = produce("t", 0, peer.batch(&[b"one"]), acks);
+            let part = |index, batch: Bytes| PartitionProduceData {
+                index,
+                records: Some(batch.into()),
+            };
+            let first = &mut request.topic_data[0].partition_data;
+            first.push(part(1, peer.batch(&[b"other"])));
+            first.push(part(0, peer.batch(&[&large])));
+            let mut again = request.topic_data[0].clone();
+            again.partition_data = vec![part(0, peer.batch(&[b"two", b"three"]))];
+            request.topic_data.push(again);
+            if acks == 0 {
+                peer.send(9, &request).await;
+            } else {
+                let reply = peer.call(9, &request).await;
+                let response: ProduceResponse<'_> = reply.read();
+                assert_eq!(response.responses.len(), 1);
+                let answers = response.responses[0].partition_responses.iter();
+                let answers: Vec<_> = answers.map(|part| (part.index, part.error_code)).collect();
+                assert_eq!(answers, [(0, 0), (1, 0)]);
+            }
+            let (_, end, bytes) = peer.fetch("t", 0, 2 * (sent - 2)).await;
+            assert_eq!(end, 2 * (sent - 1));
+            assert_eq!(values(&bytes), [&b"two"[..], b"three"]);
+            assert_eq!(peer.fetch("t", 1, 0).await.1, sent - 1);
+        }
+    });
+}
+
+#[test]
+fn a_refusal_that_took_a_look_at_the_log_tells_where_it_starts() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        let configs = [("max.message.bytes", "1000")];
+        peer.create("t", 1, &configs).await;
+        let producer = new_producer(&mut peer).await;
+        let now = place.env.unix_ms();
+        let at = |base_sequence, producer_epoch| {
+            let fields = ProducerFields {
+                base_sequence,
+                producer_epoch,
+                ..producer
+            };
+            batch_at(now, &[b"x"], fields)
+        };
+        for sequence in 0..3 {
+            assert_eq!(peer.produce("t", 0, at(sequence, 1)).await.0, 0);
+        }
+        assert_eq!(super::topics::forget(&mut peer, 2).await, (0, 2));
+        let good = peer.batch(&[b"x"]);
+        let mut flipped = good.to_vec();
+        flipped[65] ^= 1;
+        let future = batch_at(now + 7_200_000, &[b"x"], ProducerFields::default());
+        let control = {
+            let mut batch = good.to_vec();
+            batch[22] |= 32;
+            let sum = taffrail_record::crc32c(&batch[21..]);
+            batch[17..21].copy_from_slice(&sum.to_be_bytes());
+            Bytes::from(batch)
+        };
+        for (what, batch, error, start) in [
+            ("a gap", at(9, 1), 45, 2),
+            ("an old epoch", at(3, 0), 47, 2),
+            ("from the future", future, 32, 2),
+            ("a control batch", control, 87, 2),
+            ("cut", good.slice(..20), 87, -1),
+            ("flipped", flipped.into(), 2, -1),
+            ("too large", peer.batch(&[&[0; 2000]]), 10, -1),
+        ] {
+            let reply = peer.call(9, &produce("t", 0, batch, -1)).await;
+            let response: ProduceResponse<'_> = reply.read();
+            let answer = only(&response);
+            let told = (answer.error_code, answer.log_start_offset);
+            assert_eq!(told, (error, start), "{what}");
+        }
+    });
+}
+
+#[test]
+fn what_is_appended_is_counted_when_nobody_is_left_to_be_told() {
+    for shards in [1, 3] {
+        story(config(shards), |place| async move {
+            let mut peer = place.peer().await;
+            peer.create("t", 8, &[]).await;
+            let mut leaving = place.peer().await;
+            leaving.call(0, &ApiVersionsRequest::default()).await;
+            for partition in 0..8 {
+                let batch = leaving.batch(&[b"x", b"y"]);
+                leaving.send(9, &produce("t", partition, batch, 0)).await;
+            }
+            let batch = leaving.batch(&[b"x", b"y"]);
+            leaving.send(9, &produce("t", 0, batch, -1)).await;
+            drop(leaving);
+            place.env.sleep(Duration::from_secs(1)).await;
+            let mut there = 0;
+            for partition in 0..8 {
+                there += peer.fetch("t", partition, 0).await.1;
+            }
+            assert_eq!(there, 18);
+            let metrics = place.node.metrics().await;
+            assert_eq!(metrics.value("taffrail_appended_records_total"), 18.0);
+            assert_eq!(metrics.value("taffrail_appended_batches_total"), 9.0);
+        });
+    }
+}
+
+#[test]
+fn half_of_a_producers_identity_is_none() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        for (producer_id, producer_epoch, error) in [(5, -1, 42), (-1, 5, 42), (5, 5, 0)] {
+            let request = InitProducerIdRequest {
+                transactional_id: None,
+                producer_id,
+                producer_epoch,
+                ..InitProducerIdRequest::default()
+            };
+            let reply = peer.call(4, &request).await;
+            assert_eq!(reply.read::<InitProducerIdResponse>().error_code, error);
         }
     });
 }

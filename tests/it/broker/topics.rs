@@ -7,13 +7,15 @@ use taffrail_wire::create_partitions::CreatePartitionsTopic;
 use taffrail_wire::create_topics::CreatableReplicaAssignment;
 use taffrail_wire::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
 use taffrail_wire::delete_topics::DeleteTopicState;
+use taffrail_wire::describe_producers::TopicRequest as DescribedTopic;
 use taffrail_wire::describe_topic_partitions::{Cursor, TopicRequest};
 use taffrail_wire::metadata::MetadataRequestTopic;
 use taffrail_wire::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
     DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
-    DescribeClusterRequest, DescribeClusterResponse, DescribeTopicPartitionsRequest,
-    DescribeTopicPartitionsResponse, MetadataRequest, MetadataResponse,
+    DescribeClusterRequest, DescribeClusterResponse, DescribeProducersRequest,
+    DescribeProducersResponse, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
+    MetadataRequest, MetadataResponse,
 };
 
 impl Peer {
@@ -247,6 +249,133 @@ fn a_topic_whose_deletion_is_asked_for_twice_stays_and_is_told_once() {
 }
 
 #[test]
+fn a_topic_is_deleted_by_name_or_by_id_and_not_by_both() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        peer.create("u", 1, &[]).await;
+        let id = peer.topic_id("t").await;
+        let named = |name| DeleteTopicState {
+            name: Some(name),
+            topic_id: [0; 16],
+        };
+        let by_id = DeleteTopicState {
+            name: None,
+            topic_id: id,
+        };
+        let both = DeleteTopicState {
+            name: Some("t"),
+            topic_id: id,
+        };
+        let cases = [
+            (vec![DeleteTopicState::default()], vec![(None, [0; 16], 42)]),
+            (vec![both], vec![(Some("t"), id, 42)]),
+            (vec![by_id.clone(), named("t")], vec![(Some("t"), id, 42)]),
+            (
+                vec![named("t"), by_id.clone(), by_id.clone()],
+                vec![(Some("t"), id, 42), (None, id, 42)],
+            ),
+            (
+                vec![named("t"), named("t"), by_id],
+                vec![(Some("t"), [0; 16], 42), (Some("t"), id, 0)],
+            ),
+        ];
+        for (topics, expected) in cases {
+            assert_eq!(peer.fetch("t", 0, 0).await.0, 0, "it is there");
+            let request = DeleteTopicsRequest {
+                topics,
+                ..DeleteTopicsRequest::default()
+            };
+            let reply = peer.call(6, &request).await;
+            let response: DeleteTopicsResponse<'_> = reply.read();
+            let answers = response.responses.iter();
+            let answers: Vec<_> = answers
+                .map(|topic| (topic.name, topic.topic_id, topic.error_code))
+                .collect();
+            assert_eq!(answers, expected);
+        }
+        assert_eq!(peer.fetch("t", 0, 0).await.0, 3);
+    });
+}
+
+#[test]
+fn metadata_is_asked_for_by_id_or_by_name_and_told_once() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        peer.create("u", 1, &[]).await;
+        let id = peer.topic_id("t").await;
+        let (none, other) = ([0; 16], [7; 16]);
+        let cases = [
+            (
+                10,
+                vec![(none, Some("t")), (none, Some("t"))],
+                vec![(Some("t"), id, 0)],
+            ),
+            (
+                10,
+                vec![(none, Some("u")), (none, None)],
+                vec![(Some("u"), none, 42), (Some(""), none, 42)],
+            ),
+            (11, vec![(id, None)], vec![(Some(""), id, 42)]),
+            (11, vec![(id, Some("t"))], vec![(Some("t"), id, 42)]),
+            (12, vec![(id, None), (id, None)], vec![(Some("t"), id, 0)]),
+            // Where there is an id, names do not count.
+            (12, vec![(id, Some("u"))], vec![(Some("t"), id, 0)]),
+            (
+                12,
+                vec![(none, Some("u")), (id, None)],
+                vec![(Some("t"), id, 0)],
+            ),
+            (12, vec![(other, Some("u"))], vec![(None, other, 100)]),
+            (12, vec![(none, None)], vec![(Some(""), none, -1)]),
+            (
+                13,
+                vec![(none, None), (none, Some("t"))],
+                vec![(Some(""), none, -1), (Some("t"), none, -1)],
+            ),
+        ];
+        for (version, asked, expected) in cases {
+            let topics = asked.iter().map(|(topic_id, name)| MetadataRequestTopic {
+                topic_id: *topic_id,
+                name: *name,
+            });
+            let request = MetadataRequest {
+                topics: Some(topics.collect()),
+                allow_auto_topic_creation: false,
+                ..MetadataRequest::default()
+            };
+            let reply = peer.call(version, &request).await;
+            let response: MetadataResponse<'_> = reply.read();
+            let told = response.topics.iter();
+            let told: Vec<_> = told
+                .map(|topic| (topic.name, topic.topic_id, topic.error_code))
+                .collect();
+            assert_eq!(told, expected, "version {version}: {asked:?}");
+            if version >= 13 {
+                assert_eq!(response.error_code, -1);
+            }
+        }
+    });
+}
+
+#[test]
+fn an_endpoint_of_an_unknown_kind_is_not_supported() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        for (endpoint_type, error) in [(1, 0), (2, 114), (9, 115), (0, 115)] {
+            let request = DescribeClusterRequest {
+                endpoint_type,
+                ..DescribeClusterRequest::default()
+            };
+            let reply = peer.call(1, &request).await;
+            let response: DescribeClusterResponse<'_> = reply.read();
+            assert_eq!(response.error_code, error);
+        }
+    });
+}
+
+#[test]
 fn deleting_can_be_forbidden() {
     let mut config = config(1);
     set(&mut config, "delete.topic.enable", "false");
@@ -290,7 +419,7 @@ fn a_topic_gets_more_partitions_and_never_fewer() {
     });
 }
 
-async fn forget(peer: &mut Peer, offset: i64) -> (i16, i64) {
+pub async fn forget(peer: &mut Peer, offset: i64) -> (i16, i64) {
     let request = DeleteRecordsRequest {
         topics: vec![DeleteRecordsTopic {
             name: "t",
@@ -365,6 +494,109 @@ fn partitions_are_described_a_page_at_a_time() {
             .map(|(name, index)| (name.as_str(), *index))
             .collect();
         assert_eq!(seen, expected);
+    });
+}
+
+#[test]
+fn of_two_offsets_to_forget_one_partition_to_the_last_counts() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 2, &[]).await;
+        for _ in 0..3 {
+            let batch = peer.batch(&[b"x"]);
+            peer.produce("t", 0, batch).await;
+        }
+        let topic = |name, offsets: &[(i32, i64)]| DeleteRecordsTopic {
+            name,
+            partitions: offsets
+                .iter()
+                .map(|(partition_index, offset)| DeleteRecordsPartition {
+                    partition_index: *partition_index,
+                    offset: *offset,
+                })
+                .collect(),
+        };
+        let request = DeleteRecordsRequest {
+            topics: vec![
+                topic("t", &[(0, 3), (1, 0), (0, 99)]),
+                topic("nowhere", &[(0, 0)]),
+                topic("t", &[(0, 2)]),
+            ],
+            ..DeleteRecordsRequest::default()
+        };
+        let reply = peer.call(2, &request).await;
+        let response: DeleteRecordsResponse<'_> = reply.read();
+        let mut told = Vec::new();
+        for topic in &response.topics {
+            let partitions = topic.partitions.iter();
+            told.extend(partitions.map(|partition| {
+                let index = partition.partition_index;
+                (
+                    topic.name,
+                    index,
+                    partition.low_watermark,
+                    partition.error_code,
+                )
+            }));
+        }
+        assert_eq!(
+            told,
+            [("t", 0, 2, 0), ("t", 1, 0, 0), ("nowhere", 0, -1, 3)]
+        );
+    });
+}
+
+#[test]
+fn a_page_begins_at_a_partition_that_was_asked_for() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("a", 3, &[]).await;
+        peer.create("b", 2, &[]).await;
+        let cases: [(&[&str], (&str, i32), &[(&str, i16)]); 6] = [
+            (&["b", "a"], ("a", 1), &[("a", 0), ("b", 0)]),
+            (&["b", "a"], ("a", -1), &[("b", 42), ("a", 42)]),
+            (&["b", "a"], ("aa", 0), &[("b", 42), ("a", 42)]),
+            (&["b", "zz"], ("zz", 0), &[("zz", 3)]),
+            (&[], ("aa", 0), &[("b", 0)]),
+            (&[], ("a", -1), &[]),
+        ];
+        for (topics, (topic_name, partition_index), expected) in cases {
+            let request = DescribeTopicPartitionsRequest {
+                topics: topics.iter().map(|name| TopicRequest { name }).collect(),
+                response_partition_limit: 100,
+                cursor: Some(Cursor {
+                    topic_name,
+                    partition_index,
+                }),
+            };
+            let reply = peer.call(0, &request).await;
+            let response: DescribeTopicPartitionsResponse<'_> = reply.read();
+            let told = response.topics.iter();
+            let told: Vec<_> = told
+                .map(|topic| (topic.name.unwrap_or_default(), topic.error_code))
+                .collect();
+            assert_eq!(told, expected, "{topic_name} {partition_index}");
+        }
+    });
+}
+
+#[test]
+fn producers_of_a_topic_that_cannot_be_are_not_described() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        let topic = |name| DescribedTopic {
+            name,
+            partition_indexes: vec![0],
+        };
+        let request = DescribeProducersRequest {
+            topics: ["", "t", "a/b", "nowhere"].map(topic).to_vec(),
+        };
+        let reply = peer.call(0, &request).await;
+        let response: DescribeProducersResponse<'_> = reply.read();
+        let errors = response.topics.iter();
+        let errors: Vec<_> = errors.map(|topic| topic.partitions[0].error_code).collect();
+        assert_eq!(errors, [17, 0, 17, 3]);
     });
 }
 

@@ -282,10 +282,11 @@ fn judge<E: Env>(
     let value = value.unwrap_or_default().trim();
     let values = value.to_string();
     match *operation {
-        SET => Ok((
-            Some(values.clone()),
-            edit(key, ConfigOperation::Set(values)),
-        )),
+        SET => {
+            let value = canonical(target, key, value);
+            let operation = ConfigOperation::Set(value.clone());
+            Ok((Some(value), edit(key, operation)))
+        }
         APPEND | SUBTRACT if definition.kind != Kind::List => Err((
             ErrorCode::InvalidConfig,
             format!("{key} is no list, so nothing can be added to it or taken from it"),
@@ -306,6 +307,25 @@ fn judge<E: Env>(
             format!("there is no operation {other}"),
         )),
     }
+}
+
+/// A value as it is kept: as its type writes it (`true` for `TRUE`). What is no value stays as it is, to be refused.
+fn canonical(target: &Target, key: &str, value: &str) -> String {
+    if let Target::Topic = target {
+        return canonical_of_topic(key, value);
+    }
+    let mut settings = BrokerSettings::default();
+    let set = settings.set(key, value).ok();
+    let canonical = set.and_then(|()| settings.text(key));
+    canonical.unwrap_or_else(|| value.to_string())
+}
+
+/// The same of a topic's value.
+pub(super) fn canonical_of_topic(key: &str, value: &str) -> String {
+    let mut settings = TopicSettings::default();
+    let set = settings.set(key, value).ok();
+    let canonical = set.and_then(|()| settings.text(key));
+    canonical.unwrap_or_else(|| value.to_string())
 }
 
 /// Whether it is a key of Kafka's broker that is no setting here: an option of the start, or one that nothing here acts on.

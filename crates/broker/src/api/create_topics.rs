@@ -11,6 +11,7 @@ use taffrail_wire::create_topics::{
     CreateTopicsResponse,
 };
 
+use super::alter_configs::canonical_of_topic;
 use super::{Answer, Call, code};
 use crate::broker::Broker;
 use crate::config::{Resolved, TopicSettings};
@@ -155,7 +156,8 @@ fn plan<E: Env>(broker: &Broker<E>, topic: &CreatableTopic<'_>) -> Result<Planne
                 format!("null is no value for {}", config.name),
             ));
         };
-        configs.insert(config.name.to_string(), value.to_string());
+        let value = canonical_of_topic(config.name, value);
+        configs.insert(config.name.to_string(), value);
     }
     let batch_bytes_max = broker.router.batch_bytes_max();
     TopicSettings::validate(&broker.settings.broker(), &configs, batch_bytes_max)

@@ -9,17 +9,21 @@ use taffrail_wire::delete_records::{
     DeleteRecordsTopicResult,
 };
 
-use super::{Answer, Call, code};
+use super::{Answer, Call, by_topic, code};
 use crate::session::TopicRef;
 
 pub(crate) async fn handle<E: Env>(call: &Call<E>, request: DeleteRecordsRequest<'_>) -> Answer {
-    let mut topics = Vec::with_capacity(request.topics.len());
-    for topic in &request.topics {
-        let named = TopicRef::Name(topic.name.into());
-        let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for partition in &topic.partitions {
-            let index = partition.partition_index;
-            let (low_watermark, error) = match delete(call, &named, index, partition.offset).await {
+    let named = request.topics.iter().flat_map(|topic| {
+        let partitions = topic.partitions.iter();
+        partitions.map(|partition| (topic.name, partition.partition_index, partition.offset))
+    });
+    let wanted = by_topic(named);
+    let mut topics = Vec::with_capacity(wanted.len());
+    for (name, wanted) in wanted {
+        let named = TopicRef::Name(name.into());
+        let mut partitions = Vec::with_capacity(wanted.len());
+        for (index, offset) in wanted {
+            let (low_watermark, error) = match delete(call, &named, index, offset).await {
                 Ok(low_watermark) => (low_watermark, ErrorCode::None),
                 Err(error) => (NO_OFFSET, error),
             };
@@ -29,10 +33,7 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: DeleteRecordsRequest
                 error_code: code(error),
             });
         }
-        topics.push(DeleteRecordsTopicResult {
-            name: topic.name,
-            partitions,
-        });
+        topics.push(DeleteRecordsTopicResult { name, partitions });
     }
     call.answer(&DeleteRecordsResponse {
         topics,

@@ -35,22 +35,30 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: DeleteTopicsRequest<
         names.map(|name| (Some(*name), TopicId::ZERO)).collect()
     };
     let twice = duplicates(wanted.iter().copied());
-    // A topic is answered once, however often it is there.
+    // A topic is answered once, however often it is there, and by name if it is there by name and by id.
     let mut seen = BTreeSet::new();
     wanted.retain(|topic| seen.insert(*topic));
+    let by_both = by_name_and_id(call, &wanted, &twice);
+    wanted
+        .retain(|topic| topic.0.is_some() || !by_both.contains(&topic.1) || twice.contains(topic));
     let deletions = wanted.into_iter().map(async |(name, id)| {
-        if twice.contains(&(name, id)) {
-            let what = if name.is_some() { "name" } else { "id" };
-            return Deleted {
-                name: name.map(str::to_string),
-                topic_id: id,
-                failure: Some((
-                    ErrorCode::InvalidRequest,
-                    format!("Duplicate topic {what}."),
-                )),
-            };
-        }
-        delete(call, name, id).await
+        let refused = match (name, id) {
+            (None, TopicId::ZERO) => "Neither topic name nor id were specified.",
+            (Some(_), TopicId::ZERO) if twice.contains(&(name, id)) => "Duplicate topic name.",
+            (None, _) if twice.contains(&(name, id)) => "Duplicate topic id.",
+            (Some(_), id) if id != TopicId::ZERO => {
+                "You may not specify both topic name and topic id."
+            }
+            (Some(name), _) => match call.broker.topic_id(name).map(TopicId) {
+                Some(known) if by_both.contains(&known) => {
+                    let text = "The provided topic name maps to an ID that was already supplied.";
+                    return Deleted::refused(Some(name), known, text);
+                }
+                _ => return delete(call, Some(name), id).await,
+            },
+            _ => return delete(call, name, id).await,
+        };
+        Deleted::refused(name, id, refused)
     });
     let deleted = join_all(deletions).await;
     let responses = deleted.iter().map(|deleted| DeletableTopicResult {
@@ -72,6 +80,30 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: DeleteTopicsRequest<
     })
 }
 
+impl Deleted {
+    fn refused(name: Option<&str>, topic_id: TopicId, text: &str) -> Deleted {
+        Deleted {
+            name: name.map(str::to_string),
+            topic_id,
+            failure: Some((ErrorCode::InvalidRequest, text.to_string())),
+        }
+    }
+}
+
+/// The ids of topics that are there by name, once, and by id.
+fn by_name_and_id<E: Env>(
+    call: &Call<E>,
+    wanted: &[(Option<&str>, TopicId)],
+    twice: &BTreeSet<(Option<&str>, TopicId)>,
+) -> BTreeSet<TopicId> {
+    let ids = wanted.iter().filter(|(name, _)| name.is_none());
+    let ids: BTreeSet<TopicId> = ids.map(|(_, id)| *id).collect();
+    let names = wanted.iter().filter(|topic| !twice.contains(topic));
+    let names = names.filter(|(_, id)| *id == TopicId::ZERO);
+    let named = names.filter_map(|(name, _)| call.broker.topic_id((*name)?).map(TopicId));
+    named.filter(|id| ids.contains(id)).collect()
+}
+
 async fn delete<E: Env>(call: &Call<E>, name: Option<&str>, id: TopicId) -> Deleted {
     let broker = &call.broker;
     let mut deleted = Deleted {
@@ -80,11 +112,6 @@ async fn delete<E: Env>(call: &Call<E>, name: Option<&str>, id: TopicId) -> Dele
         failure: None,
     };
     let key = match name {
-        Some(_) if id != TopicId::ZERO => {
-            let text = "a topic is to be named by name or by id, not both".to_string();
-            deleted.failure = Some((ErrorCode::InvalidRequest, text));
-            return deleted;
-        }
         Some(name) => TopicKey::Name(name.to_string()),
         None => TopicKey::Id(id.0),
     };

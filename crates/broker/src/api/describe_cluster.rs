@@ -8,15 +8,27 @@ use taffrail_wire::describe_cluster::{
 
 use super::{Answer, CLUSTER_OPERATIONS, Call, NO_OPERATIONS, code};
 
-/// The kind of endpoint that clients of brokers ask for; the other is that of controllers.
+/// The kind of endpoint that clients of brokers ask for.
 const BROKERS: i8 = 1;
+/// The other kind there is.
+const CONTROLLERS: i8 = 2;
 
 pub(crate) async fn handle<E: Env>(call: &Call<E>, request: DescribeClusterRequest) -> Answer {
     let broker = &call.broker;
     if request.endpoint_type != BROKERS {
+        let (error, text) = match request.endpoint_type {
+            CONTROLLERS => (
+                ErrorCode::MismatchedEndpointType,
+                "this listener is that of brokers".to_string(),
+            ),
+            other => (
+                ErrorCode::UnsupportedEndpointType,
+                format!("Unsupported endpoint type {other}"),
+            ),
+        };
         return call.answer(&DescribeClusterResponse {
-            error_code: code(ErrorCode::MismatchedEndpointType),
-            error_message: Some("this listener is that of brokers"),
+            error_code: code(error),
+            error_message: Some(&text),
             endpoint_type: BROKERS,
             ..DescribeClusterResponse::default()
         });

@@ -53,7 +53,9 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: DescribeConfigsReque
                 return Err((ErrorCode::InvalidRequest, text));
             }
             let mut described = describe(&call.broker, resource)?;
-            if let Some(keys) = &resource.configuration_keys {
+            // An empty list of keys is no choice, as in Kafka.
+            let keys = resource.configuration_keys.as_ref();
+            if let Some(keys) = keys.filter(|keys| !keys.is_empty()) {
                 described.retain(|described| keys.contains(&described.name));
             }
             Ok(described)

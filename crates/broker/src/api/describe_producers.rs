@@ -8,6 +8,7 @@ use taffrail_wire::describe_producers::{
 };
 
 use super::{Answer, Call, code};
+use crate::metadata::validate_topic_name;
 use crate::session::TopicRef;
 
 pub(crate) async fn handle<E: Env>(
@@ -17,13 +18,18 @@ pub(crate) async fn handle<E: Env>(
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
         let named = TopicRef::Name(topic.name.into());
+        let invalid = validate_topic_name(topic.name).is_err();
         let mut partitions = Vec::with_capacity(topic.partition_indexes.len());
         for partition in &topic.partition_indexes {
             let mut response = PartitionResponse {
                 partition_index: *partition,
                 ..PartitionResponse::default()
             };
-            match find(call, &named, *partition).await {
+            let found = match invalid {
+                true => Err(ErrorCode::InvalidTopicException),
+                false => find(call, &named, *partition).await,
+            };
+            match found {
                 Ok(producers) => response.active_producers = producers,
                 Err(error) => {
                     response.error_code = code(error);

@@ -17,6 +17,9 @@ pub(crate) async fn handle<E: Env>(
     call: &Call<E>,
     request: DescribeTopicPartitionsRequest<'_>,
 ) -> Answer {
+    if !is_sound(&request) {
+        return call.answer(&refuse(&request));
+    }
     let metadata = call.broker.controller.metadata();
     let mut names: Vec<&str> = if request.topics.is_empty() {
         metadata.topics().map(|topic| topic.name.as_str()).collect()
@@ -26,7 +29,7 @@ pub(crate) async fn handle<E: Env>(
     names.sort_unstable();
     names.dedup();
     let (from, mut first) = match &request.cursor {
-        Some(cursor) => (cursor.topic_name, cursor.partition_index.max(0) as usize),
+        Some(cursor) => (cursor.topic_name, cursor.partition_index as usize),
         None => ("", 0),
     };
     names.retain(|name| *name >= from);
@@ -79,12 +82,36 @@ pub(crate) async fn handle<E: Env>(
     })
 }
 
+/// The whole request is refused: every topic says so. Where all were asked for there is none to say it of.
+fn refuse<'r>(request: &DescribeTopicPartitionsRequest<'r>) -> DescribeTopicPartitionsResponse<'r> {
+    let topics = request.topics.iter();
+    let refused = topics.map(|topic| refused(topic.name, ErrorCode::InvalidRequest));
+    DescribeTopicPartitionsResponse {
+        topics: refused.collect(),
+        ..DescribeTopicPartitionsResponse::default()
+    }
+}
+
+/// Whether a cursor, if there is one, points to a place in what is asked for.
+fn is_sound(request: &DescribeTopicPartitionsRequest<'_>) -> bool {
+    let Some(cursor) = &request.cursor else {
+        return true;
+    };
+    let mut names = request.topics.iter().map(|topic| topic.name);
+    let is_named = request.topics.is_empty() || names.any(|name| name == cursor.topic_name);
+    is_named && cursor.partition_index >= 0
+}
+
 fn unknown(name: &str) -> DescribeTopicPartitionsResponseTopic<'_> {
     let error = if validate_topic_name(name).is_ok() {
         ErrorCode::UnknownTopicOrPartition
     } else {
         ErrorCode::InvalidTopicException
     };
+    refused(name, error)
+}
+
+fn refused(name: &str, error: ErrorCode) -> DescribeTopicPartitionsResponseTopic<'_> {
     DescribeTopicPartitionsResponseTopic {
         error_code: code(error),
         name: Some(name),

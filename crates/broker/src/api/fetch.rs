@@ -28,6 +28,7 @@ const TOPIC_IDS_SINCE: i16 = 13;
 const SESSIONS_SINCE: i16 = 7;
 /// What a fetch waits for before it reads with less than it would like.
 const READ_BYTES_MIN: usize = 1 << 20;
+const READ_UNCOMMITTED: i8 = 0;
 /// Reads only what is committed: there is no transaction that could be open, so this differs in form alone.
 const READ_COMMITTED: i8 = 1;
 
@@ -48,6 +49,9 @@ enum State {
 }
 
 pub(crate) async fn handle<E: Env>(call: &Call<E>, request: FetchRequest<'_>) -> Answer {
+    if !(READ_UNCOMMITTED..=READ_COMMITTED).contains(&request.isolation_level) {
+        return refuse(call, &request, ErrorCode::UnknownServerError);
+    }
     let begun = {
         let request = session_request(call, &request);
         let mut sessions = call.broker.sessions.borrow_mut();
@@ -62,8 +66,38 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: FetchRequest<'_>) ->
     respond(call, &request, &context, partitions, reservation)
 }
 
+/// The request as a whole is refused; before topics were named by id, each of its partitions says so too.
+fn refuse<E: Env>(call: &Call<E>, request: &FetchRequest<'_>, error: ErrorCode) -> Answer {
+    let topics = request.topics.iter();
+    let topics = topics.filter(|_| call.version < TOPIC_IDS_SINCE);
+    let responses = topics.map(|topic| FetchableTopicResponse {
+        topic: topic.topic,
+        partitions: topic
+            .partitions
+            .iter()
+            .map(|partition| PartitionData {
+                partition_index: partition.partition,
+                error_code: code(error),
+                high_watermark: -1,
+                aborted_transactions: Some(Vec::new()),
+                records: Some(Records::default()),
+                ..PartitionData::default()
+            })
+            .collect(),
+        ..FetchableTopicResponse::default()
+    });
+    call.answer(&FetchResponse {
+        error_code: code(error),
+        session_id: request.session_id,
+        responses: responses.collect(),
+        ..FetchResponse::default()
+    })
+}
+
 struct Limits {
     max_bytes: usize,
+    /// The client allows less than nothing.
+    is_negative: bool,
     min_bytes: usize,
     max_wait: Duration,
     /// Whether another broker asks.
@@ -79,6 +113,7 @@ impl Limits {
         let max_wait_ms = i64::from(request.max_wait_ms).clamp(0, wait_max);
         Limits {
             max_bytes,
+            is_negative: request.max_bytes < 0,
             min_bytes: (request.min_bytes.max(0) as usize).min(max_bytes),
             max_wait: Duration::from_millis(max_wait_ms as u64),
             for_replica: request.replica_id.max(request.replica_state.replica_id) >= 0,
@@ -266,6 +301,9 @@ async fn judge<E: Env>(call: &Call<E>, id: TopicPartition, wanted: &Wanted, ends
     if wanted.fetch_offset > ends.log_end_offset {
         return State::Failed(ErrorCode::OffsetOutOfRange);
     }
+    if wanted.max_bytes < 0 && ends.readable_bytes > 0 {
+        return State::Failed(ErrorCode::UnknownServerError);
+    }
     State::There(id, ends)
 }
 
@@ -307,6 +345,13 @@ async fn read<E: Env>(
         State::There(_, ends) => ends.readable_bytes,
         _ => 0,
     };
+    if limits.is_negative {
+        // As in Kafka, the first partition that would be read is the one that is told.
+        let first = partitions
+            .iter_mut()
+            .find(|partition| readable(partition) > 0);
+        first?.state = State::Failed(ErrorCode::UnknownServerError);
+    }
     let total: usize = partitions.iter().map(Partition::readable).sum();
     let first = partitions.iter().map(readable).find(|bytes| *bytes > 0)?;
     let want = total.min(limits.max_bytes).max(first.min(READ_BYTES_MIN));
@@ -422,7 +467,6 @@ impl Partition {
         let mut data = PartitionData {
             partition_index: self.reference.partition,
             high_watermark: -1,
-            aborted_transactions: read_committed.then(Vec::new),
             records: Some(Records::default()),
             ..PartitionData::default()
         };
@@ -441,6 +485,13 @@ impl Partition {
         match self.state {
             State::Failed(error) => {
                 data.error_code = code(error);
+                // As in Kafka: none of what is not there, no word of what could not be read.
+                data.aborted_transactions = match error {
+                    ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId => {
+                        Some(Vec::new())
+                    }
+                    _ => None,
+                };
                 told.has_error = true;
             }
             State::Diverging(epoch, end_offset, ends) => {
@@ -449,12 +500,14 @@ impl Partition {
             }
             State::There(_, ends) => {
                 offsets(&mut data, &ends);
+                data.aborted_transactions = read_committed.then(Vec::new);
                 told.has_news = false;
             }
             State::Read(read) => {
                 data.high_watermark = read.high_watermark;
                 data.last_stable_offset = read.last_stable_offset;
                 data.log_start_offset = read.log_start_offset;
+                data.aborted_transactions = read_committed.then(Vec::new);
                 told.has_records = !read.batches.is_empty();
                 told.has_news = told.has_records;
                 data.records = Some(Records::from(read.batches));

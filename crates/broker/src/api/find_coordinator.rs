@@ -33,7 +33,9 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: FindCoordinatorReque
         Err(_) => (-1, "", -1),
     };
     let (error_code, error_message) = match found {
-        Ok(()) => (0, None),
+        // As Kafka puts it.
+        Ok(()) if call.version < BATCHES_SINCE => (0, Some("NONE")),
+        Ok(()) => (0, Some("")),
         Err(error) => (code(error), Some(error.message())),
     };
     if call.version < BATCHES_SINCE {

@@ -23,6 +23,7 @@ const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
 const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
+const READ_UNCOMMITTED: i8 = 0;
 /// Reads up to the last stable offset.
 const READ_COMMITTED: i8 = 1;
 
@@ -51,7 +52,9 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: ListOffsetsRequest<'
         for partition in &topic.partitions {
             let committed = request.isolation_level == READ_COMMITTED;
             let place = (topic.name, partition.partition_index);
-            let found = if !twice.contains(&place) {
+            let found = if !(READ_UNCOMMITTED..=READ_COMMITTED).contains(&request.isolation_level) {
+                Err(ErrorCode::UnknownServerError)
+            } else if !twice.contains(&place) {
                 find(call, &named, partition, committed).await
             } else if answered.insert(place) {
                 Err(ErrorCode::InvalidRequest)

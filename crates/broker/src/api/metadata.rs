@@ -1,6 +1,6 @@
 //! Metadata: the brokers, the topics and who leads their partitions. Creates topics on first use, where that is allowed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use taffrail_env::Env;
 use taffrail_record::TopicId;
@@ -12,48 +12,49 @@ use taffrail_wire::metadata::{
 
 use super::{Answer, CLUSTER_OPERATIONS, Call, NO_OPERATIONS, TOPIC_OPERATIONS, code};
 use crate::broker::{Broker, OFFSETS_TOPIC};
-use crate::metadata::{Topic, validate_topic_name};
+use crate::metadata::{Metadata, Topic, validate_topic_name};
 
 /// About what a partition takes in an answer, put together and encoded.
 const PARTITION_COST: usize = 256;
+/// Topics may be asked for by id from this version on.
+const TOPIC_IDS_SINCE: i16 = 12;
 /// Topics that one request may create.
 const CREATED_MAX: usize = 100;
 
 pub(crate) async fn handle<E: Env>(call: &Call<E>, request: MetadataRequest<'_>) -> Answer {
     let broker = &call.broker;
     // Before version 1 there was no null, and an empty list was all topics.
-    let wanted = match &request.topics {
+    let asked = match &request.topics {
         Some(topics) if call.version > 0 || !topics.is_empty() => Some(topics),
         _ => None,
     };
-    let mut failed = BTreeMap::new();
-    if let Some(topics) = wanted {
-        let may_create = request.allow_auto_topic_creation && broker.creates_topics();
-        failed = create_missing(broker, topics, may_create).await;
+    if let Some(error) = asked.and_then(|asked| refusal(call.version, asked)) {
+        return call.answer(&refuse(asked.map_or(&[], Vec::as_slice), error));
     }
-    let reservation = broker.budget.responses.reserve(cost(broker, wanted)).await;
+    let wanted = asked.map(|asked| wanted(asked));
+    let mut failed = BTreeMap::new();
+    if let Some(wanted) = &wanted {
+        let may_create = request.allow_auto_topic_creation && broker.creates_topics();
+        failed = create_missing(broker, wanted, may_create).await;
+    }
+    let cost = cost(broker, wanted.as_deref());
+    let reservation = broker.budget.responses.reserve(cost).await;
     let metadata = broker.controller.metadata();
     let operations = if request.include_topic_authorized_operations {
         TOPIC_OPERATIONS
     } else {
         NO_OPERATIONS
     };
-    let topics = match wanted {
+    let topics = match &wanted {
         None => metadata
             .topics()
             .map(|topic| describe(topic, operations))
             .collect(),
         Some(wanted) => wanted
             .iter()
-            .map(|wanted| {
-                let found = match wanted.name {
-                    Some(name) => metadata.topic(name),
-                    None => metadata.topic_by_id(TopicId(wanted.topic_id)),
-                };
-                match found {
-                    Some(topic) => describe(topic, operations),
-                    None => unknown(call.version, wanted, &failed),
-                }
+            .map(|wanted| match wanted.find(&metadata) {
+                Some(topic) => describe(topic, operations),
+                None => unknown(*wanted, &failed),
             })
             .collect(),
     };
@@ -82,15 +83,72 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: MetadataRequest<'_>)
     call.answer(&response).holding(Some(reservation))
 }
 
+/// A topic that is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Wanted<'r> {
+    Name(&'r str),
+    Id(TopicId),
+}
+
+impl Wanted<'_> {
+    fn find(self, metadata: &Metadata) -> Option<&Topic> {
+        match self {
+            Wanted::Name(name) => metadata.topic(name),
+            Wanted::Id(id) => metadata.topic_by_id(id),
+        }
+    }
+}
+
+/// Why the request as a whole is refused, as Kafka refuses it: before ids may be used, and where a topic has neither name nor id.
+fn refusal(version: i16, asked: &[MetadataRequestTopic<'_>]) -> Option<ErrorCode> {
+    let has_id = |topic: &MetadataRequestTopic<'_>| topic.topic_id != TopicId::ZERO.0;
+    let is_nameless = asked.iter().any(|topic| topic.name.is_none());
+    if version < TOPIC_IDS_SINCE {
+        return (is_nameless || asked.iter().any(has_id)).then_some(ErrorCode::InvalidRequest);
+    }
+    (is_nameless && !asked.iter().any(has_id)).then_some(ErrorCode::UnknownServerError)
+}
+
+/// The whole request is refused: every topic says so.
+fn refuse<'r>(asked: &[MetadataRequestTopic<'r>], error: ErrorCode) -> MetadataResponse<'r> {
+    let topics = asked.iter().map(|topic| MetadataResponseTopic {
+        error_code: code(error),
+        name: Some(topic.name.unwrap_or_default()),
+        topic_id: topic.topic_id,
+        topic_authorized_operations: NO_OPERATIONS,
+        ..MetadataResponseTopic::default()
+    });
+    MetadataResponse {
+        topics: topics.collect(),
+        cluster_authorized_operations: NO_OPERATIONS,
+        error_code: code(error),
+        ..MetadataResponse::default()
+    }
+}
+
+/// What is meant, each topic once: where one is asked for by id, only those by id are.
+fn wanted<'r>(asked: &[MetadataRequestTopic<'r>]) -> Vec<Wanted<'r>> {
+    let ids = asked.iter().map(|topic| TopicId(topic.topic_id));
+    let ids: Vec<TopicId> = ids.filter(|id| *id != TopicId::ZERO).collect();
+    let names = asked.iter().filter_map(|topic| topic.name);
+    let mut wanted: Vec<Wanted<'r>> = match ids.is_empty() {
+        true => names.map(Wanted::Name).collect(),
+        false => ids.into_iter().map(Wanted::Id).collect(),
+    };
+    let mut seen = BTreeSet::new();
+    wanted.retain(|topic| seen.insert(*topic));
+    wanted
+}
+
 /// About how much memory the answer takes.
-fn cost<E: Env>(broker: &Broker<E>, wanted: Option<&Vec<MetadataRequestTopic<'_>>>) -> usize {
+fn cost<E: Env>(broker: &Broker<E>, wanted: Option<&[Wanted<'_>]>) -> usize {
     let metadata = broker.controller.metadata();
     let partitions: usize = match wanted {
         None => metadata.partition_count() + metadata.topics().count(),
         Some(wanted) => wanted
             .iter()
-            .map(|topic| {
-                let found = topic.name.and_then(|name| metadata.topic(name));
+            .map(|wanted| {
+                let found = wanted.find(&metadata);
                 1 + found.map_or(0, |topic| topic.partitions.len())
             })
             .sum(),
@@ -101,12 +159,15 @@ fn cost<E: Env>(broker: &Broker<E>, wanted: Option<&Vec<MetadataRequestTopic<'_>
 /// Creates topics that are asked for and not there; answers the errors of those that could not be made.
 async fn create_missing<E: Env>(
     broker: &Broker<E>,
-    wanted: &[MetadataRequestTopic<'_>],
+    wanted: &[Wanted<'_>],
     may_create: bool,
 ) -> BTreeMap<String, ErrorCode> {
     let mut failed = BTreeMap::new();
     let mut attempts = 0;
-    for name in wanted.iter().filter_map(|topic| topic.name) {
+    for wanted in wanted {
+        let Wanted::Name(name) = *wanted else {
+            continue;
+        };
         if !may_create || attempts == CREATED_MAX {
             break;
         }
@@ -168,27 +229,24 @@ fn describe(topic: &Topic, operations: i32) -> MetadataResponseTopic<'_> {
 }
 
 fn unknown<'r>(
-    version: i16,
-    wanted: &MetadataRequestTopic<'r>,
+    wanted: Wanted<'r>,
     failed: &BTreeMap<String, ErrorCode>,
 ) -> MetadataResponseTopic<'r> {
-    let error = match wanted.name {
-        None => ErrorCode::UnknownTopicId,
-        Some(name) if validate_topic_name(name).is_err() => ErrorCode::InvalidTopicException,
-        Some(name) => failed
-            .get(name)
-            .copied()
-            .unwrap_or(ErrorCode::UnknownTopicOrPartition),
+    let (error, name, topic_id) = match wanted {
+        Wanted::Id(id) => (ErrorCode::UnknownTopicId, None, id),
+        Wanted::Name(name) => {
+            let error = match failed.get(name) {
+                _ if validate_topic_name(name).is_err() => ErrorCode::InvalidTopicException,
+                Some(error) => *error,
+                None => ErrorCode::UnknownTopicOrPartition,
+            };
+            (error, Some(name), TopicId::ZERO)
+        }
     };
     MetadataResponseTopic {
         error_code: code(error),
-        // Only from version 12 on a name may be missing.
-        name: if version >= 12 {
-            wanted.name
-        } else {
-            Some(wanted.name.unwrap_or_default())
-        },
-        topic_id: wanted.topic_id,
+        name,
+        topic_id: topic_id.0,
         topic_authorized_operations: NO_OPERATIONS,
         ..MetadataResponseTopic::default()
     }

@@ -10,13 +10,11 @@ use taffrail_wire::offset_delete::{
 use super::{Answer, Call, code, groups};
 
 pub(crate) async fn handle<E: Env>(call: &Call<E>, request: OffsetDeleteRequest<'_>) -> Answer {
-    let is_known = |name: &str| call.broker.topic_id(name).is_some();
-    let known = request.topics.iter().filter(|topic| is_known(topic.name));
-    let offsets = known.flat_map(|topic| {
-        topic
-            .partitions
-            .iter()
-            .map(|partition| (topic.name.to_string(), partition.partition_index))
+    let offsets = request.topics.iter().flat_map(|topic| {
+        let partitions = topic.partitions.iter();
+        let known = partitions.map(|partition| partition.partition_index);
+        let known = known.filter(|index| is_known(call, topic.name, *index));
+        known.map(|index| (topic.name.to_string(), index))
     });
     let offsets: Vec<(String, i32)> = offsets.collect();
     let answers = match call
@@ -60,4 +58,12 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: OffsetDeleteRequest<
         topics,
         ..OffsetDeleteResponse::default()
     })
+}
+
+/// Whether there is such a partition.
+fn is_known<E: Env>(call: &Call<E>, topic: &str, partition: i32) -> bool {
+    let metadata = call.broker.controller.metadata();
+    let partitions = metadata.topic(topic).map(|topic| topic.partitions.len());
+    let index = usize::try_from(partition).ok();
+    index.is_some_and(|index| partitions.is_some_and(|count| index < count))
 }

@@ -4,6 +4,7 @@
 //! batches keep their order; the acknowledgement waits apart. Whatever `acks` says, nothing is acknowledged before it is
 //! durable. A batch is examined once, here; topics with another codec or with log append time have it rewritten here and nowhere else.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -15,7 +16,7 @@ use taffrail_record::compression::DecompressLimit;
 use taffrail_record::validate::{
     BatchSummary, Invalid, InvalidClass, ProduceRules, ValidationMode, validate_produced,
 };
-use taffrail_record::{Codec, TopicId, rewrite};
+use taffrail_record::{Codec, NO_OFFSET, Offset, TopicId, TopicPartition, rewrite};
 use taffrail_storage::{AppendError, Appended};
 use taffrail_wire::api::ApiKey;
 use taffrail_wire::produce::{
@@ -24,7 +25,8 @@ use taffrail_wire::produce::{
 };
 use taffrail_wire::{ErrorCode, Records};
 
-use super::{Answer, Call, code, decode, malformed};
+use super::{Answer, Call, by_topic, code, decode, malformed};
+use crate::broker::Broker;
 use crate::config::{CompressionType, TimestampType, TopicSettings, Validation};
 use crate::deadline::until;
 use crate::session::TopicRef;
@@ -53,19 +55,66 @@ struct Topic {
 }
 
 /// How it went, or goes, for one partition.
-enum Outcome {
+enum Outcome<E: Env> {
     Refused(Refused),
-    Appending {
-        appended: LocalBoxFuture<'static, Result<Appended, AppendError>>,
-        records: u64,
-        bytes: u64,
-    },
+    Appending(Appending<E>),
+}
+
+/// A batch on its way. Once it is durable it is counted, whether or not anybody still waits for it.
+struct Appending<E: Env> {
+    broker: Rc<Broker<E>>,
+    partition: TopicPartition,
+    /// `None` once it is done.
+    appended: Option<LocalBoxFuture<'static, Result<Appended, AppendError>>>,
+    records: u64,
+    bytes: u64,
+}
+
+impl<E: Env> Appending<E> {
+    async fn done(mut self) -> Result<Appended, AppendError> {
+        let appended = self.appended.as_mut().expect("it is waited for once");
+        let result = appended.await;
+        self.appended = None;
+        count(&self.broker, &result, self.records, self.bytes);
+        result
+    }
+}
+
+impl<E: Env> Drop for Appending<E> {
+    fn drop(&mut self) {
+        let Some(appended) = self.appended.take() else {
+            return;
+        };
+        let (broker, records, bytes) = (self.broker.clone(), self.records, self.bytes);
+        self.broker.env.spawn(async move {
+            count(&broker, &appended.await, records, bytes);
+        });
+    }
+}
+
+fn count<E: Env>(
+    broker: &Broker<E>,
+    result: &Result<Appended, AppendError>,
+    records: u64,
+    bytes: u64,
+) {
+    if let Ok(Appended {
+        duplicate: false, ..
+    }) = result
+    {
+        broker.counters.batches_appended.add(1);
+        broker.counters.records_appended.add(records);
+        broker.counters.bytes_appended.add(bytes);
+    }
 }
 
 struct Refused {
     error: ErrorCode,
     message: Option<String>,
     records: Vec<(i32, String)>,
+    /// The log whose start is told with it: Kafka does not tell it of what it refuses without a look at the log.
+    log: Option<TopicPartition>,
+    log_start_offset: Offset,
 }
 
 impl From<ErrorCode> for Refused {
@@ -74,6 +123,8 @@ impl From<ErrorCode> for Refused {
             error,
             message: None,
             records: Vec::new(),
+            log: None,
+            log_start_offset: NO_OFFSET,
         }
     }
 }
@@ -83,6 +134,13 @@ impl Refused {
         Refused {
             message: Some(message.into()),
             ..Refused::from(error)
+        }
+    }
+
+    fn by_log(self, log: TopicPartition) -> Refused {
+        Refused {
+            log: Some(log),
+            ..self
         }
     }
 }
@@ -103,6 +161,8 @@ impl From<Invalid> for Refused {
             error,
             message: Some(invalid.reason.to_string()),
             records: invalid.records.iter().map(record).collect(),
+            log: None,
+            log_start_offset: NO_OFFSET,
         }
     }
 }
@@ -129,33 +189,46 @@ pub(crate) async fn start<E: Env>(
         }
     };
     // Nothing refers to the frame any more, so its batches can be written into in place.
-    let frame_bytes = frame.len();
-    let mut frame = match frame.try_into_mut() {
+    let frame = match frame.try_into_mut() {
         Ok(frame) => frame,
         Err(shared) => BytesMut::from(&shared[..]),
     };
-    let mut taken = 0;
+    let mut batches = cut(frame, &topics).into_iter();
     let mut outcomes = Vec::with_capacity(topics.len());
     for topic in &topics {
         let mut of_topic = Vec::with_capacity(topic.parts.len());
-        for part in &topic.parts {
-            let batch = part.batch.map(|(start, length)| {
-                drop(frame.split_to(start - taken));
-                taken = start + length;
-                let batch = frame.split_to(length);
-                // A small part must not keep a large frame in memory for as long as the log keeps the part.
-                if length * 2 < frame_bytes {
-                    BytesMut::from(&batch[..])
-                } else {
-                    batch
-                }
-            });
+        for (part, batch) in topic.parts.iter().zip(batches.by_ref()) {
             of_topic.push(admit(&call, &terms, topic, part.index, batch).await);
         }
         outcomes.push(of_topic);
     }
-    drop(frame);
     finish(call, terms, topics, outcomes).boxed_local()
+}
+
+/// Cuts the batches out of a request's frame, in the order of its parts.
+fn cut(mut frame: BytesMut, topics: &[Topic]) -> Vec<Option<BytesMut>> {
+    let frame_bytes = frame.len();
+    let parts = topics.iter().flat_map(|topic| &topic.parts).enumerate();
+    let mut places: Vec<_> = parts
+        .clone()
+        .filter_map(|(number, part)| Some((part.batch?, number)))
+        .collect();
+    let mut batches = vec![None; parts.count()];
+    // What is there more than once comes where it was first, and lies where it was last.
+    places.sort_unstable();
+    let mut taken = 0;
+    for ((start, length), number) in places {
+        drop(frame.split_to(start - taken));
+        taken = start + length;
+        let batch = frame.split_to(length);
+        // A small part must not keep a large frame in memory for as long as the log keeps the part.
+        batches[number] = Some(if length * 2 < frame_bytes {
+            BytesMut::from(&batch[..])
+        } else {
+            batch
+        });
+    }
+    batches
 }
 
 /// Copies what is needed of a request beyond its frame.
@@ -170,16 +243,20 @@ fn take_over<E: Env>(
         let start = (chunk.as_ptr() as usize).checked_sub(frame.as_ptr() as usize)?;
         (!chunk.is_empty()).then_some((start, chunk.len()))
     };
-    let topics = request.topic_data.iter().map(|topic| Topic {
-        name: topic.name.to_string(),
-        id: TopicId(topic.topic_id),
-        parts: topic
-            .partition_data
-            .iter()
-            .map(|partition| Part {
-                index: partition.index,
-                batch: partition.records.as_ref().and_then(place),
-            })
+    let parts = request.topic_data.iter().flat_map(|topic| {
+        let parts = topic.partition_data.iter();
+        parts.map(|part| {
+            let batch = part.records.as_ref().and_then(place);
+            ((topic.name, topic.topic_id), part.index, batch)
+        })
+    });
+    let topics = by_topic(parts);
+    let topics = topics.into_iter().map(|((name, id), parts)| Topic {
+        name: name.to_string(),
+        id: TopicId(id),
+        parts: parts
+            .into_iter()
+            .map(|(index, batch)| Part { index, batch })
             .collect(),
     });
     let refused = if request.transactional_id.is_some() {
@@ -208,7 +285,7 @@ async fn admit<E: Env>(
     topic: &Topic,
     index: i32,
     batch: Option<BytesMut>,
-) -> Outcome {
+) -> Outcome<E> {
     if let Some(error) = terms.refused {
         return Outcome::Refused(error.into());
     }
@@ -224,7 +301,7 @@ async fn append<E: Env>(
     topic: &Topic,
     index: i32,
     batch: Option<BytesMut>,
-) -> Result<Outcome, Refused> {
+) -> Result<Outcome<E>, Refused> {
     let broker = &call.broker;
     let named = if call.version >= TOPIC_IDS_SINCE {
         TopicRef::Id(topic.id)
@@ -245,7 +322,7 @@ async fn append<E: Env>(
     };
     let settings = settings.ok_or(ErrorCode::UnknownTopicOrPartition)?;
     if terms.acks == -1 && (led.in_sync_replicas as i64) < i64::from(settings.min_insync_replicas) {
-        return Err(ErrorCode::NotEnoughReplicas.into());
+        return Err(Refused::from(ErrorCode::NotEnoughReplicas).by_log(led.id));
     }
     let Some(batch) = batch else {
         return Err(Refused::because(
@@ -259,7 +336,8 @@ async fn append<E: Env>(
         return Err(ErrorCode::InvalidRequiredAcks.into());
     }
     let now_ms = broker.env.unix_ms();
-    let summary = validate_produced(&batch, &rules(call, &settings, now_ms))?;
+    let summary = validate_produced(&batch, &rules(call, &settings, now_ms))
+        .map_err(|invalid| invalid_batch(invalid, &batch, led.id))?;
     if summary.header.is_transactional() {
         return Err(ErrorCode::TransactionalIdAuthorizationFailed.into());
     }
@@ -269,11 +347,24 @@ async fn append<E: Env>(
     }
     let bytes = batch.len() as u64;
     let appended = broker.router.append(led.id, batch, now_ms).await;
-    Ok(Outcome::Appending {
-        appended,
+    Ok(Outcome::Appending(Appending {
+        broker: broker.clone(),
+        partition: led.id,
+        appended: Some(appended),
         records: summary.header.record_count.max(0) as u64,
         bytes,
-    })
+    }))
+}
+
+/// What is said of a batch that is not as it has to be. What is not one whole batch, Kafka refuses before it knows the log.
+fn invalid_batch(invalid: Invalid, batch: &[u8], log: TopicPartition) -> Refused {
+    let refused = Refused::from(invalid);
+    let is_one = || BatchHeader::parse(batch).is_ok_and(|header| header.size() == batch.len());
+    match refused.error {
+        ErrorCode::InvalidTimestamp => refused.by_log(log),
+        ErrorCode::InvalidRecord if is_one() => refused.by_log(log),
+        _ => refused,
+    }
 }
 
 fn rules<E: Env>(call: &Call<E>, settings: &TopicSettings, now_ms: i64) -> ProduceRules {
@@ -375,7 +466,7 @@ async fn finish<E: Env>(
     call: Call<E>,
     terms: Terms,
     topics: Vec<Topic>,
-    outcomes: Vec<Vec<Outcome>>,
+    outcomes: Vec<Vec<Outcome<E>>>,
 ) -> Answer {
     let mut results = Vec::with_capacity(outcomes.len());
     for of_topic in outcomes {
@@ -421,38 +512,32 @@ async fn finish<E: Env>(
 async fn wait<E: Env>(
     call: &Call<E>,
     terms: &Terms,
-    outcome: Outcome,
+    outcome: Outcome<E>,
 ) -> Result<Appended, Refused> {
-    let counters = &call.broker.counters;
-    let (appended, records, bytes) = match outcome {
-        Outcome::Appending {
-            appended,
-            records,
-            bytes,
-        } => (appended, records, bytes),
-        Outcome::Refused(refused) => {
-            counters.produce_errors.add(1);
-            return Err(refused);
+    let broker = &call.broker;
+    let result = match outcome {
+        Outcome::Refused(refused) => Err(refused),
+        Outcome::Appending(appending) => {
+            let log = appending.partition;
+            match until(&broker.env, terms.deadline, appending.done()).await {
+                Some(result) => result.map_err(|error| refusal(&error, log)),
+                // The batch may yet become durable; a retry of an idempotent producer finds out.
+                None => Err(ErrorCode::RequestTimedOut.into()),
+            }
         }
     };
-    let result = match until(&call.broker.env, terms.deadline, appended).await {
-        Some(result) => result.map_err(|error| refusal(&error)),
-        // The batch may yet become durable; a retry of an idempotent producer finds out.
-        None => Err(ErrorCode::RequestTimedOut.into()),
+    let Err(mut refused) = result else {
+        return result;
     };
-    match &result {
-        Ok(appended) if !appended.duplicate => {
-            counters.batches_appended.add(1);
-            counters.records_appended.add(records);
-            counters.bytes_appended.add(bytes);
-        }
-        Ok(_) => {}
-        Err(_) => counters.produce_errors.add(1),
+    broker.counters.produce_errors.add(1);
+    if let Some(log) = refused.log {
+        let ends = broker.router.ends_of(log).await;
+        refused.log_start_offset = ends.map_or(NO_OFFSET, |ends| ends.log_start_offset);
     }
-    result
+    Err(refused)
 }
 
-fn refusal(error: &AppendError) -> Refused {
+fn refusal(error: &AppendError, log: TopicPartition) -> Refused {
     let code = match error {
         AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
         AppendError::ProducerFenced { .. } => ErrorCode::InvalidProducerEpoch,
@@ -466,7 +551,13 @@ fn refusal(error: &AppendError) -> Refused {
         | AppendError::Backlogged
         | AppendError::TooManyProducers => ErrorCode::KafkaStorageError,
     };
-    Refused::because(code, error.to_string())
+    let refused = Refused::because(code, error.to_string());
+    match error {
+        AppendError::OutOfOrderSequence { .. } | AppendError::ProducerFenced { .. } => {
+            refused.by_log(log)
+        }
+        _ => refused,
+    }
 }
 
 fn respond(index: i32, result: &Result<Appended, Refused>) -> PartitionProduceResponse<'_> {
@@ -485,7 +576,7 @@ fn respond(index: i32, result: &Result<Appended, Refused>) -> PartitionProduceRe
             error_code: code(refused.error),
             base_offset: -1,
             log_append_time_ms: -1,
-            log_start_offset: -1,
+            log_start_offset: refused.log_start_offset,
             record_errors: refused
                 .records
                 .iter()

@@ -190,6 +190,7 @@ impl Stored {
         }
     }
 
+    /// A group stays when its last offset goes, as in Kafka: it is deleted, or goes when offsets are looked through for expired ones.
     fn set_offset(
         &mut self,
         group_id: &str,
@@ -197,6 +198,9 @@ impl Stored {
         partition: i32,
         value: Option<&CommittedOffset>,
     ) {
+        if value.is_none() && !self.knows(group_id) {
+            return;
+        }
         let added = value.map_or(0, |value| offset_bytes(topic, value));
         let offsets = &mut self.entry(group_id).offsets;
         let old = match value {
@@ -220,10 +224,12 @@ impl Stored {
         };
         self.bytes += added;
         self.bytes -= old.map_or(0, |old| offset_bytes(topic, &old));
-        self.drop_if_unused(group_id);
     }
 
     fn set_group(&mut self, group_id: &str, value: Option<&StoredGroup>) {
+        if value.is_none() && !self.knows(group_id) {
+            return;
+        }
         let added = value.map_or(0, StoredGroup::bytes);
         let old = std::mem::replace(&mut self.entry(group_id).group, value.cloned());
         self.bytes += added;
@@ -337,7 +343,8 @@ impl Machine for Stored {
                     .offsets(group_id)
                     .map(|(topic, partition, _)| (topic, partition));
                 self.delete_offsets(group_id, all, changes);
-                if self.group(group_id).is_some() {
+                // Without a record of its own, too: whoever reads the log again learns from this one that it is gone.
+                if self.knows(group_id) {
                     changes.push(Record::Group {
                         group_id: group_id.clone(),
                         value: None,

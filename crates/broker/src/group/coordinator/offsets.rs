@@ -68,6 +68,9 @@ impl<J, S> Coordinator<J, S> {
         offsets: &[(String, i32)],
         effects: &mut Effects<J, S>,
     ) -> Result<OffsetAnswers, GroupError> {
+        if group_id.is_empty() {
+            return Err(GroupError::InvalidGroupId);
+        }
         let group = self.groups.get(group_id);
         if group.is_none() && !self.stored.knows(group_id) {
             return Err(GroupError::GroupNotFound);

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use taffrail_replication::Machine;
 
+use super::super::record::Record;
 use super::{CommittedOffset, ExpiryRule, StoreRequest, Stored};
 
 fn offset(offset: i64, committed_at_ms: i64) -> CommittedOffset {
@@ -58,8 +59,41 @@ fn offsets_of_a_group_without_members_expire_after_their_commit() {
     assert_eq!(stored.offset("g", "t", 0), None);
     assert_eq!(stored.offset("g", "t", 1), Some(&offset(1, 1050)));
     assert_eq!(expire(&mut stored, 1150, ExpiryRule::SinceCommit), 1);
-    assert!(!stored.knows("g"), "nothing is left of the group");
+    assert!(stored.knows("g"), "it is deleted, and does not vanish");
+    let delete = StoreRequest::DeleteGroup {
+        group_id: "g".to_string(),
+    };
+    assert_eq!(store(&mut stored, &delete), 1);
     assert_eq!(stored, Stored::default());
+    assert_eq!(store(&mut stored, &delete), 0);
+}
+
+#[test]
+fn what_is_taken_from_a_group_that_nobody_knows_makes_none() {
+    let mut stored = Stored::default();
+    let group_id = "g".to_string();
+    stored.apply(&Record::Offset {
+        group_id: group_id.clone(),
+        topic: "t".to_string(),
+        partition: 0,
+        value: None,
+    });
+    stored.apply(&Record::Group {
+        group_id,
+        value: None,
+    });
+    assert_eq!(stored, Stored::default());
+}
+
+#[test]
+fn a_group_without_offsets_survives_a_snapshot() {
+    let mut stored = with_offsets(&[("t", 0, offset(1, 1000))]);
+    expire(&mut stored, 1100, ExpiryRule::SinceCommit);
+    let mut snapshot = Vec::new();
+    stored.snapshot(&mut snapshot);
+    let restored = Stored::restore(&snapshot).expect("restores");
+    assert!(restored.knows("g"));
+    assert_eq!((restored.bytes(), &restored), (0, &stored));
 }
 
 #[test]

@@ -276,7 +276,45 @@ fn offsets_of_deleted_topics_go() {
         coordinator.delete_topics(now, BTreeSet::from([[7; 16]]), effects)
     });
     assert_eq!(story.committed(), None);
+    assert_eq!(story.replayed(), *story.coordinator.stored());
+}
+
+#[test]
+fn a_group_of_offsets_alone_stays_empty_until_it_is_looked_through() {
+    let mut story = story();
+    story.commit(commit(-1, "", 5)).expect("committed");
+    let offsets = [("t".to_string(), 0)];
+    let deleted = story
+        .act(|coordinator, now, effects| coordinator.delete_offsets(now, "g", &offsets, effects));
+    assert_eq!(deleted, Ok(vec![Ok(())]));
+    let is_empty = |story: &Story| {
+        let described = story.coordinator.describe("g");
+        described.is_ok_and(|group| group.state == GroupState::Empty)
+    };
+    assert!(is_empty(&story));
+    assert_eq!(story.replayed(), *story.coordinator.stored());
+    story.restart();
+    assert!(is_empty(&story));
+    assert_eq!(story.commit(commit(-1, "", 6)), Ok(vec![Ok(())]));
+    story.act(|coordinator, now, effects| {
+        coordinator.delete_topics(now, BTreeSet::from([[7; 16]]), effects)
+    });
+    story.wait(SECOND * 599);
+    assert!(is_empty(&story));
+    story.wait(SECOND);
+    assert_eq!(
+        story.coordinator.describe("g"),
+        Err(GroupError::GroupNotFound)
+    );
     assert_eq!(story.replayed(), Stored::default());
+}
+
+#[test]
+fn a_group_without_a_name_has_no_offsets_to_delete() {
+    let mut story = story();
+    let answer =
+        story.act(|coordinator, now, effects| coordinator.delete_offsets(now, "", &[], effects));
+    assert_eq!(answer, Err(GroupError::InvalidGroupId));
 }
 
 #[test]
