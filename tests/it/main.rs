@@ -10,8 +10,10 @@
 
 mod broker;
 mod command_line;
+mod determinism;
 mod hostile;
 mod librdkafka;
 mod node;
+mod stranger;
 mod tidy;
 mod zoo;
