@@ -357,14 +357,12 @@ impl Machine for Stored {
                 retention_ms,
                 rule,
             } => {
-                let expired = self.offsets(group_id).filter(|(topic, _, offset)| {
+                let old = |(topic, _, offset): &(&str, i32, &CommittedOffset)| {
                     offset.has_expired(topic, *now_ms, *retention_ms, rule)
-                });
-                self.delete_offsets(
-                    group_id,
-                    expired.map(|(topic, partition, _)| (topic, partition)),
-                    changes,
-                );
+                };
+                let expired = self.offsets(group_id).filter(old);
+                let expired = expired.map(|(topic, partition, _)| (topic, partition));
+                self.delete_offsets(group_id, expired, changes);
             }
         }
     }
