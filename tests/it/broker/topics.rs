@@ -552,13 +552,13 @@ fn a_page_begins_at_a_partition_that_was_asked_for() {
         let mut peer = place.peer().await;
         peer.create("a", 3, &[]).await;
         peer.create("b", 2, &[]).await;
-        let cases: [(&[&str], (&str, i32), &[(&str, i16)]); 6] = [
-            (&["b", "a"], ("a", 1), &[("a", 0), ("b", 0)]),
-            (&["b", "a"], ("a", -1), &[("b", 42), ("a", 42)]),
-            (&["b", "a"], ("aa", 0), &[("b", 42), ("a", 42)]),
-            (&["b", "zz"], ("zz", 0), &[("zz", 3)]),
-            (&[], ("aa", 0), &[("b", 0)]),
-            (&[], ("a", -1), &[]),
+        let cases = [
+            (vec!["b", "a"], ("a", 1), vec![("a", 0), ("b", 0)]),
+            (vec!["b", "a"], ("a", -1), vec![("b", 42), ("a", 42)]),
+            (vec!["b", "a"], ("aa", 0), vec![("b", 42), ("a", 42)]),
+            (vec!["b", "zz"], ("zz", 0), vec![("zz", 3)]),
+            (vec![], ("aa", 0), vec![("b", 0)]),
+            (vec![], ("a", -1), vec![]),
         ];
         for (topics, (topic_name, partition_index), expected) in cases {
             let request = DescribeTopicPartitionsRequest {
