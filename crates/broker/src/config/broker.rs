@@ -5,7 +5,7 @@
 //! this node must have one.
 
 use super::definition::{Rule, Scope, settings};
-use super::topic::{CleanupPolicy, CompressionType, TimestampType};
+use super::topic::{CleanupPolicy, CompressionType, NO_COMPACTION, TimestampType};
 
 const MAX: f64 = f64::INFINITY;
 const AT_LEAST_0: Rule = Rule::Range(0.0, MAX);
@@ -51,7 +51,7 @@ settings! {
         log_cleaner_min_compaction_lag_ms: i64 = 0, "log.cleaner.min.compaction.lag.ms", Milliseconds, AT_LEAST_0, Scope::Dynamic,
             "Shortest time a record stays uncompacted in compacted topics that do not say otherwise.";
         log_cleanup_policy: CleanupPolicy = CleanupPolicy { delete: true, compact: false }, "log.cleanup.policy", None,
-            Rule::Only(&["delete"], "compaction is not available; use delete"), Scope::Dynamic,
+            Rule::Only(&["delete", ""], NO_COMPACTION), Scope::Dynamic,
             "What removes old records in topics that do not say otherwise.";
         log_flush_interval_messages: i64 = i64::MAX, "log.flush.interval.messages", Messages, AT_LEAST_1, Scope::Dynamic,
             "Records after which Kafka forces a sync. Here every acknowledged record is already synced, so any value holds.";

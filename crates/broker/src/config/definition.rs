@@ -84,6 +84,7 @@ impl Definition {
     /// The accepted values in words: "-1 or more", "one of a, b", or nothing if every value of the type will do.
     pub fn accepts(&self) -> String {
         match self.rule {
+            Rule::Only([value, ""], _) => format!("{value}, or empty"),
             Rule::Only(values, _) => format!("one of {}", values.join(", ")),
             Rule::Range(min, max) if max >= 2e9 => format!("{min} or more"),
             Rule::Range(min, max) => format!("{min} to {max}"),

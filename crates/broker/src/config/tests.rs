@@ -87,6 +87,22 @@ fn keys_are_unique_and_described() {
 }
 
 #[test]
+fn nothing_is_a_cleanup_policy_and_a_comma_is_none() {
+    let mut topic = TopicSettings::default();
+    topic.set("cleanup.policy", "").expect("keeps everything");
+    assert!(!topic.cleanup_policy.delete && !topic.cleanup_policy.compact);
+    assert_eq!(topic.text("cleanup.policy").as_deref(), Some(""));
+    for value in [",", "delete,", ",delete"] {
+        let refused = topic.set("cleanup.policy", value).unwrap_err();
+        assert!(matches!(refused, Refusal::Value { .. }), "{value}");
+    }
+    topic
+        .set("cleanup.policy", " delete ")
+        .expect("the default");
+    assert!(topic.cleanup_policy.delete);
+}
+
+#[test]
 fn refusals_name_what_would_be_right() {
     let mut topic = TopicSettings::default();
     for (key, value, text) in [
@@ -113,7 +129,7 @@ fn refusals_name_what_would_be_right() {
         (
             "cleanup.policy",
             "compact",
-            "Invalid value \"compact\" for configuration cleanup.policy: compaction is not available; use delete",
+            "Invalid value \"compact\" for configuration cleanup.policy: compaction is not available; use delete, or nothing at all to keep every record",
         ),
         (
             "compression.type",

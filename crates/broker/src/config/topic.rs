@@ -22,7 +22,8 @@ impl Setting for CleanupPolicy {
             delete: false,
             compact: false,
         };
-        for word in text.split(',') {
+        // Neither of the two is a policy as well (KIP-1161): everything is kept.
+        for word in text.split(',').filter(|_| !text.is_empty()) {
             match word.trim() {
                 "delete" => policy.delete = true,
                 "compact" => policy.compact = true,
@@ -36,7 +37,8 @@ impl Setting for CleanupPolicy {
         let words = match (self.delete, self.compact) {
             (true, true) => "compact,delete",
             (false, true) => "compact",
-            _ => "delete",
+            (true, false) => "delete",
+            (false, false) => "",
         };
         Some(words.to_string())
     }
@@ -89,14 +91,16 @@ const MAX: f64 = f64::INFINITY;
 const AT_LEAST_0: Rule = Rule::Range(0.0, MAX);
 const AT_LEAST_1: Rule = Rule::Range(1.0, MAX);
 const AT_LEAST_MINUS_1: Rule = Rule::Range(-1.0, MAX);
+pub(super) const NO_COMPACTION: &str =
+    "compaction is not available; use delete, or nothing at all to keep every record";
 const NO_TIERS: &str = "there is no remote storage here; the local log is all there is";
 
 settings! {
     /// The effective configuration of a topic.
     pub struct TopicSettings {
         cleanup_policy: CleanupPolicy = CleanupPolicy { delete: true, compact: false }, "cleanup.policy", None,
-            Rule::Only(&["delete"], "compaction is not available; use delete"), Scope::Inherits(&["log.cleanup.policy"]),
-            "What removes old records: retention by time and size (delete).";
+            Rule::Only(&["delete", ""], NO_COMPACTION), Scope::Inherits(&["log.cleanup.policy"]),
+            "What removes old records: retention by time and size (delete), or nothing (empty).";
         compression_gzip_level: i32 = -1, "compression.gzip.level", None,
             Rule::Only(&["-1", "1", "2", "3", "4", "5", "6", "7", "8", "9"], "gzip has levels 1 to 9, and -1 for its own default"), Scope::Inherits(&["compression.gzip.level"]),
             "Level when compression.type is gzip; -1 is the codec's own default.";

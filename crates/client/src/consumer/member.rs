@@ -295,6 +295,7 @@ async fn join<E: Env>(shared: Rc<Shared<E>>, plan: JoinPlan) {
         }
         Err(error) if may_pass(&error) => {
             tracing::debug!(%error, "joining again");
+            member.membership.borrow_mut().on_round_lost();
             shared.failed(Work::Joining, &error);
             shared.coordinator().forget();
             shared.client.pause(1, Instant::MAX).await;

@@ -275,6 +275,11 @@ impl Membership {
         Ok(changed)
     }
 
+    /// No answer came to a join, or none to the question for the share behind it: only another join leads on.
+    pub fn on_round_lost(&mut self) {
+        self.standing = Standing::Outside;
+    }
+
     pub fn on_sync_error(&mut self, error: ErrorCode) -> Verdict {
         self.standing = Standing::Outside;
         self.on_error(error)

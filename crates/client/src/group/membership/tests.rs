@@ -112,6 +112,25 @@ fn a_cooperative_member_keeps_reading_and_joins_again_after_letting_go() {
 }
 
 #[test]
+fn a_member_whose_share_never_came_joins_again() {
+    let mut membership = subscribed(AssignorKind::Range);
+    membership.plan_join();
+    let joined = Joined {
+        generation: 1,
+        protocol: AssignorKind::Range.name().to_owned(),
+        leader: "other".to_owned(),
+        member_id: "me".to_owned(),
+        skip_assignment: false,
+        members: Vec::new(),
+    };
+    assert_eq!(membership.on_joined(&joined), Verdict::Proceed);
+    assert!(!membership.wants_to_join());
+    membership.on_round_lost();
+    assert!(membership.wants_to_join());
+    assert_eq!(membership.plan_join().member_id, "me");
+}
+
+#[test]
 fn a_member_that_the_group_forgot_loses_its_partitions_and_its_id() {
     let mut membership = subscribed(AssignorKind::CooperativeSticky);
     round(&mut membership, 1, &[("t", 0)]);
