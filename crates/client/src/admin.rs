@@ -463,20 +463,25 @@ impl<E: Env> Admin<E> {
         Ok(result.configs.iter().map(entry).collect())
     }
 
-    /// Sets configs, or puts them back to their defaults; all or none of them.
+    /// Sets configs, or puts them back to their defaults; all or none of them. With `validate_only` says whether they could be.
     pub async fn alter_configs(
         &self,
         resource: &ConfigResource,
         changes: &[ConfigChange],
+        validate_only: bool,
     ) -> Result<(), ClientError> {
-        self.change(async |until| self.alter_configs_once(resource, changes, until).await)
-            .await
+        self.change(async |until| {
+            self.alter_configs_once(resource, changes, validate_only, until)
+                .await
+        })
+        .await
     }
 
     async fn alter_configs_once(
         &self,
         resource: &ConfigResource,
         changes: &[ConfigChange],
+        validate_only: bool,
         until: Instant,
     ) -> Try<()> {
         let (resource_type, name) = resource.wire();
@@ -486,7 +491,7 @@ impl<E: Env> Admin<E> {
                 resource_name: &name,
                 configs: changes.iter().map(alterable).collect(),
             }],
-            validate_only: false,
+            validate_only,
         };
         let reply = match resource {
             ConfigResource::Topic(_) => self.call_controller(&request, until).await?,

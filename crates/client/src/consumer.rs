@@ -31,7 +31,7 @@ use taffrail_record::Offset;
 /// How the partitions of a group member changed, in order of their happening.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rebalance {
-    /// Given by this generation of the group.
+    /// Given by this generation of the group; told also if it is nothing.
     Assigned {
         generation: i32,
         partitions: Vec<TopicPartitionName>,

@@ -22,6 +22,8 @@ pub enum NetErrorKind {
     Reset,
     /// This end closed it.
     Closed,
+    /// This process may not listen there.
+    NotPermitted,
     /// Out of descriptors or buffers: an accept that may be tried again a little later.
     Exhausted,
     Other,

@@ -81,6 +81,7 @@ fn listen(address: SocketAddr) -> io::Result<OsListener> {
 fn net_error(address: &str, error: &io::Error) -> NetError {
     let kind = match error.kind() {
         ErrorKind::AddrInUse => NetErrorKind::AddressInUse,
+        ErrorKind::PermissionDenied => NetErrorKind::NotPermitted,
         ErrorKind::AddrNotAvailable | ErrorKind::InvalidInput => NetErrorKind::AddressInvalid,
         ErrorKind::ConnectionRefused => NetErrorKind::Refused,
         ErrorKind::ConnectionReset

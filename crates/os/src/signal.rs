@@ -1,4 +1,4 @@
-//! Being asked to end: SIGTERM, and SIGINT from a terminal.
+//! Being asked to end: SIGTERM, SIGINT from a terminal, and SIGHUP when the terminal goes away.
 
 use crate::Os;
 use std::future::poll_fn;
@@ -13,6 +13,8 @@ pub enum Termination {
     Terminate,
     /// SIGINT.
     Interrupt,
+    /// SIGHUP.
+    HangUp,
 }
 
 impl Termination {
@@ -21,14 +23,17 @@ impl Termination {
         match self {
             Self::Terminate => "SIGTERM",
             Self::Interrupt => "SIGINT",
+            Self::HangUp => "SIGHUP",
         }
     }
 }
 
-/// Listens for both signals. From now on, and for the rest of the process's life, they do not kill it.
+/// Listens for these signals. From now on, and for the rest of the process's life, they do not kill it.
 pub struct Terminations {
     terminate: unix::Signal,
     interrupt: unix::Signal,
+    /// `None` where SIGHUP was ignored from the beginning, as by `nohup`: then it still is.
+    hang_up: Option<unix::Signal>,
 }
 
 impl Os {
@@ -37,8 +42,21 @@ impl Os {
         Ok(Terminations {
             terminate: unix::signal(SignalKind::terminate())?,
             interrupt: unix::signal(SignalKind::interrupt())?,
+            hang_up: match ignores_hang_up() {
+                true => None,
+                false => Some(unix::signal(SignalKind::hangup())?),
+            },
         })
     }
+}
+
+/// Whether whoever started this process had it ignore SIGHUP.
+fn ignores_hang_up() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // The lowest bit is signal 1.
+    mask.is_some_and(|mask| mask & 1 != 0)
 }
 
 impl Terminations {
@@ -49,6 +67,10 @@ impl Terminations {
                 Poll::Ready(Termination::Terminate)
             } else if self.interrupt.poll_recv(context).is_ready() {
                 Poll::Ready(Termination::Interrupt)
+            } else if let Some(hang_up) = &mut self.hang_up
+                && hang_up.poll_recv(context).is_ready()
+            {
+                Poll::Ready(Termination::HangUp)
             } else {
                 Poll::Pending
             }

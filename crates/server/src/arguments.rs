@@ -487,7 +487,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.trim().is_empty() => {
             Ok((key.trim().to_owned(), value.trim().to_owned()))
         }
-        _ => Err("expected KEY=VALUE, such as num.partitions=3".to_owned()),
+        _ => Err("expected KEY=VALUE, such as retention.ms=86400000".to_owned()),
     }
 }
 

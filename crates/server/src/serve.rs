@@ -1,7 +1,7 @@
 //! `taffrail serve`: one node on the real environment, from its options to its end.
 //!
 //! The admin listener opens first, so that a start in trouble can be seen; then the node recovers and serves; then one line on stdout says
-//! where. SIGTERM or SIGINT ends it cleanly. While it stops a further SIGTERM changes nothing, as with Kafka; a SIGINT, from somebody at a terminal, ends it at once.
+//! where. SIGTERM, SIGINT or SIGHUP ends it cleanly. While it stops a further SIGTERM changes nothing, as with Kafka; a SIGINT, from somebody at a terminal, ends it at once.
 
 use crate::arguments::ServeOptions;
 use crate::command::log::damage;
@@ -117,8 +117,8 @@ async fn unless_interrupted<T>(
         match select(stopping.as_mut(), pin!(next_signal())).await {
             Either::Left((stopped, _)) => return Some(stopped),
             Either::Right((Termination::Interrupt, _)) => return None,
-            Either::Right((Termination::Terminate, _)) => {
-                tracing::info!("SIGTERM again: still stopping");
+            Either::Right((again, _)) => {
+                tracing::info!("{} while stopping: still stopping", again.name());
             }
         }
     }
@@ -166,6 +166,10 @@ fn explain_listen(plan: &Plan, option: &'static str, address: &str, error: &NetE
         )),
         NetErrorKind::AddressInvalid => Failure::usage(format!(
             "{place}: {address} is no address of this machine ({}): give one that is, such as 127.0.0.1:9092",
+            error.system
+        )),
+        NetErrorKind::NotPermitted => Failure::usage(format!(
+            "{place}: {address}: {}: ports below 1024 are for privileged users; give another with --{option} HOST:PORT",
             error.system
         )),
         _ => Failure::operation(format!("{place}: {address}: {}", error.system)),

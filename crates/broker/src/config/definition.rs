@@ -293,6 +293,7 @@ pub(crate) fn read<T: Setting>(definition: &Definition, text: &str) -> Result<T,
 }
 
 /// The known key that `key` most likely means. Many a broker key is a topic's with `log.` before it, and is often written without.
+/// None does if most of it would have to be another.
 pub fn nearest<'n>(key: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     known
         .map(|name| {
@@ -300,6 +301,7 @@ pub fn nearest<'n>(key: &str, known: impl Iterator<Item = &'n str>) -> Option<&'
             (distance(key, name).min(distance(key, short)), name)
         })
         .min()
+        .filter(|(distance, name)| *distance <= key.len().max(name.len()) / 2)
         .map(|(_, name)| name)
 }
 

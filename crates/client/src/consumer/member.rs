@@ -120,13 +120,12 @@ impl<E: Env> Shared<E> {
         for name in &changed.added {
             fetcher.start(name, StartAt::Committed);
         }
-        if !changed.added.is_empty() {
-            let assigned = Rebalance::Assigned {
-                generation: changed.generation,
-                partitions: changed.added,
-            };
-            member.rebalances.borrow_mut().push(assigned);
-        }
+        // Nothing is told, too: whoever waits for a share knows then that there is none.
+        let assigned = Rebalance::Assigned {
+            generation: changed.generation,
+            partitions: changed.added,
+        };
+        member.rebalances.borrow_mut().push(assigned);
         member.last_commit.set(self.client.env().now());
     }
 

@@ -22,6 +22,8 @@ const POLL: Duration = Duration::from_millis(500);
 /// A reader whose way has been barred for so long is told by what.
 const PATIENCE: Duration = Duration::from_secs(5);
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// About so much is written at once.
+const PIECE_BYTES: usize = 32 << 10;
 
 pub fn run(options: ConsumeOptions) -> Result<(), Failure> {
     let consumer = consumer_options(&options)?;
@@ -145,7 +147,9 @@ async fn read(
         if let Some(left) = &mut stop.left {
             *left -= records.len() as u64;
         }
-        print(os, &records, options.json).await?;
+        if print(os, consumer, &records, options.json, signals).await? {
+            return Ok(());
+        }
         if options.group.is_some() && stop.exit_at_end {
             stop.follow(admin, consumer).await?;
         }
@@ -213,11 +217,38 @@ fn rewind(consumer: &Consumer<Os>, unprinted: &[Fetched]) {
     }
 }
 
-async fn print(os: &Os, records: &[Fetched], json: bool) -> Result<(), Failure> {
-    if records.is_empty() {
-        return Ok(());
+/// Prints the records, a piece at a time. What is not written, since nobody takes it or a signal came, is not read either: positions go
+/// back to it. Answers whether a signal came.
+async fn print(
+    os: &Os,
+    consumer: &Consumer<Os>,
+    records: &[Fetched],
+    json: bool,
+    signals: &mut Terminations,
+) -> Result<bool, Failure> {
+    let mut left = records;
+    while !left.is_empty() {
+        let (text, count) = piece(left, json);
+        let write = pin!(output::write(os, vec![Bytes::from(text)]));
+        match select(write, pin!(signals.next())).await {
+            Either::Left((Ok(()), _)) => left = &left[count..],
+            Either::Left((Err(failure), _)) => {
+                rewind(consumer, left);
+                return Err(failure);
+            }
+            Either::Right(_) => {
+                rewind(consumer, left);
+                return Ok(true);
+            }
+        }
     }
+    Ok(false)
+}
+
+/// The text of the first records, and how many they are: at least one.
+fn piece(records: &[Fetched], json: bool) -> (Vec<u8>, usize) {
     let mut text = Vec::new();
+    let mut count = 0;
     for record in records {
         if json {
             text.extend_from_slice(record_json(record).to_string().as_bytes());
@@ -225,8 +256,12 @@ async fn print(os: &Os, records: &[Fetched], json: bool) -> Result<(), Failure> 
             text.extend_from_slice(value);
         }
         text.push(b'\n');
+        count += 1;
+        if text.len() >= PIECE_BYTES {
+            break;
+        }
     }
-    output::write(os, vec![Bytes::from(text)]).await
+    (text, count)
 }
 
 /// A record for programs. Bytes that are not UTF-8 stand in base64 under a name that says so.
@@ -311,14 +346,13 @@ impl Stop {
                 Rebalance::Assigned { partitions, .. } => {
                     self.learn_ends(admin, &partitions).await?;
                 }
-                Rebalance::Held { .. } => {}
+                // A member whom the group gives nothing has nothing to wait for.
+                Rebalance::Held { .. } => self.begun = true,
                 Rebalance::Revoked(names) | Rebalance::Lost(names) => {
                     self.ends.retain(|name, _| !names.contains(name));
                 }
             }
         }
-        // A member whom the group gives nothing has nothing to wait for.
-        self.begun |= consumer.membership().1 >= 0;
         Ok(())
     }
 
@@ -363,6 +397,23 @@ mod tests {
         assert_eq!(waiting.news(None), None);
         let again = waiting.news(Some((Duration::from_secs(9), "y".into())));
         assert_eq!(again, Some("waiting: y".into()));
+    }
+
+    #[test]
+    fn a_piece_has_whole_records_and_at_least_one() {
+        let record = |len: usize| Fetched {
+            topic: "t".into(),
+            partition: 0,
+            offset: 0,
+            timestamp: 0,
+            key: None,
+            value: Some(Bytes::from(vec![b'x'; len])),
+            headers: Vec::new(),
+        };
+        let records = [record(3), record(PIECE_BYTES), record(3)];
+        let (text, count) = piece(&records, false);
+        assert_eq!((text.len(), count), (4 + PIECE_BYTES + 1, 2));
+        assert_eq!(piece(&records[2..], false), (b"xxx\n".to_vec(), 1));
     }
 
     #[test]

@@ -427,7 +427,7 @@ fn explain(path: &Path, error: OpenError) -> Failure {
             kind: DiskErrorKind::NotFound | DiskErrorKind::WrongKind,
             ..
         }) => Failure::usage(format!(
-            "{text}; expected the directory that `serve` has as --data, or a file in it"
+            "{text}; expected the directory that `serve` has as --data; `log dump` takes a single segment file, too"
         )),
         OpenError::NoSpace { .. } | OpenError::Disk(_) => Failure::operation(text),
     }

@@ -8,11 +8,14 @@ use crate::arguments::ProduceOptions;
 use crate::failure::Failure;
 use bytes::Bytes;
 use futures_util::FutureExt;
+use futures_util::future::{Either, select};
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::time::Duration;
 use taffrail_client::{
     Acks, Client, ClientError, Delivery, Producer, ProducerOptions, Record, SendError,
 };
+use taffrail_env::Clock;
 use taffrail_os::Os;
 
 /// The longest line: what the broker's largest frame can carry.
@@ -21,6 +24,8 @@ const LINE_BYTES_MAX: usize = 100 << 20;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A broker that makes topics on first use has made one by then. One that does not would be asked until the record's time was up.
 const TOPIC_PATIENCE: Duration = Duration::from_secs(5);
+/// So long a command that is told to stop waits for acknowledgements.
+const STOP_PATIENCE: Duration = Duration::from_secs(3);
 /// Beyond this many, the first of the records on their way is waited for.
 const DELIVERIES_MAX: usize = 1 << 17;
 
@@ -106,8 +111,20 @@ async fn send_lines(
 ) -> Result<(), Failure> {
     let mut deliveries: VecDeque<(u64, Delivery)> = VecDeque::new();
     let mut input = os.stdin().lines(LINE_BYTES_MAX);
+    let mut signals = os
+        .terminations()
+        .map_err(|error| Failure::operation(format!("signals: {error}")))?;
     let mut read = Ok(());
-    while let Some(line) = input.next().await {
+    let mut stopped = None;
+    loop {
+        let next = match select(pin!(input.next()), pin!(signals.next())).await {
+            Either::Left((next, _)) => next,
+            Either::Right((signal, _)) => {
+                stopped = Some(signal);
+                break;
+            }
+        };
+        let Some(line) = next else { break };
         let line = match line {
             Ok(line) => line,
             Err(error) => {
@@ -145,9 +162,40 @@ async fn send_lines(
         }
         settle(&mut deliveries, tally, DELIVERIES_MAX).await;
     }
-    producer.flush().await;
-    settle(&mut deliveries, tally, 0).await;
-    read
+    let all = async {
+        producer.flush().await;
+        settle(&mut deliveries, tally, 0).await;
+    };
+    // Whoever is told to stop does not wait for a broker that does not answer, but for one that does.
+    let until = async {
+        match stopped {
+            Some(_) => os.sleep(STOP_PATIENCE).await,
+            None => stopped = Some(signals.next().await),
+        }
+    };
+    let finished = matches!(select(pin!(all), pin!(until)).await, Either::Left(_));
+    if !finished {
+        give_up(&mut deliveries, tally);
+    }
+    match stopped {
+        Some(signal) => Err(Failure::operation(format!(
+            "stopped by {}: lines after line {} were not sent",
+            signal.name(),
+            tally.lines
+        ))),
+        None => read,
+    }
+}
+
+/// What has no fate yet will never be known here.
+fn give_up(deliveries: &mut VecDeque<(u64, Delivery)>, tally: &mut Tally) {
+    for (line, delivery) in deliveries.drain(..) {
+        let unknown = SendError::TimedOut {
+            may_be_written: true,
+            last: None,
+        };
+        tally.count(line, delivery.now_or_never().unwrap_or(Err(unknown)));
+    }
 }
 
 /// The first line finds out whether there is such a topic. What else may be wrong, sending it tells.

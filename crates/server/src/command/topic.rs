@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::output::{self, Table, cell};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use taffrail_broker::config::nearest;
 use taffrail_client::admin::{
     ConfigChange, ConfigEntry, ConfigResource, NewTopic, TopicDescription,
 };
@@ -25,7 +26,7 @@ pub fn run(command: TopicCommand) -> Result<(), Failure> {
                 name,
                 partitions,
                 replication_factor,
-                configs: config.into_iter().collect(),
+                configs: once_each(config)?,
             };
             with_client(&brokers, async |_, client| {
                 Ok(Admin::new(client).create_topic(&topic, false).await?)
@@ -99,14 +100,73 @@ async fn alter(
     changes: &[ConfigChange],
 ) -> Result<(), Failure> {
     let admin = Admin::new(client);
+    let resource = ConfigResource::Topic(name.to_owned());
+    // All that can be known to be wrong is found before anything is changed.
     if !changes.is_empty() {
-        let resource = ConfigResource::Topic(name.to_owned());
-        admin.alter_configs(&resource, changes).await?;
+        check_deleted(&admin, &resource, changes).await?;
+        admin.alter_configs(&resource, changes, true).await?;
     }
     if let Some(count) = partitions {
         admin.create_partitions(name, count).await?;
     }
-    Ok(())
+    if changes.is_empty() {
+        return Ok(());
+    }
+    admin
+        .alter_configs(&resource, changes, false)
+        .await
+        .map_err(|error| match partitions {
+            Some(count) => Failure::operation(format!(
+                "{error}; it has {count} partitions by now, and its configuration as before"
+            )),
+            None => error.into(),
+        })
+}
+
+/// A broker lets go of a key that it does not know, as Kafka does; but whoever names one means another.
+async fn check_deleted(
+    admin: &Admin<Os>,
+    resource: &ConfigResource,
+    changes: &[ConfigChange],
+) -> Result<(), Failure> {
+    let deleted = changes.iter().filter_map(|change| match change {
+        ConfigChange::Delete(key) => Some(key.as_str()),
+        _ => None,
+    });
+    let deleted: Vec<&str> = deleted.collect();
+    if deleted.is_empty() {
+        return Ok(());
+    }
+    let known = admin.describe_configs(resource).await?;
+    let names = || known.iter().map(|entry| entry.name.as_str());
+    match deleted
+        .into_iter()
+        .find(|key| names().all(|name| name != *key))
+    {
+        None => Ok(()),
+        Some(key) => {
+            let hint = nearest(key, names());
+            let hint = hint.map_or_else(String::new, |name| {
+                format!("; the nearest known one is {name}")
+            });
+            Err(Failure::operation(format!(
+                "Unknown configuration key {key:?}{hint}"
+            )))
+        }
+    }
+}
+
+/// Of two values for one key, one would be forgotten in silence.
+fn once_each(config: Vec<(String, String)>) -> Result<BTreeMap<String, String>, Failure> {
+    let mut configs = BTreeMap::new();
+    for (key, value) in config {
+        if configs.insert(key.clone(), value).is_some() {
+            return Err(Failure::usage(format!(
+                "--config {key} is given more than once"
+            )));
+        }
+    }
+    Ok(configs)
 }
 
 type Offsets = BTreeMap<TopicPartitionName, FoundOffset>;
