@@ -19,6 +19,10 @@ const SLOT: usize = 4096;
 const SLOT_LEN: usize = 128;
 const CLEAN: u32 = 1;
 const COMPLETE: u32 = 2;
+/// Nobody counts so far; a slot that does would overflow.
+const COUNT_MAX: u64 = u64::MAX >> 1;
+/// More files than any journal has.
+const JOURNAL_FILES_MAX: u32 = 1 << 16;
 
 /// What a slot says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +98,15 @@ impl Meta {
         meta.journal_file_bytes = cursor.u64()?;
         meta.journal_files = cursor.u32()?;
         cursor.u32()?;
-        (cursor.u64()? == crc64(&slot[..SLOT_LEN - 8])).then_some(meta)
+        let sound = cursor.u64()? == crc64(&slot[..SLOT_LEN - 8]);
+        (sound && flags & !(CLEAN | COMPLETE) == 0 && meta.is_sane()).then_some(meta)
+    }
+
+    /// Whether a program can have written this. A checksum is no proof of that.
+    fn is_sane(&self) -> bool {
+        let counts = self.counter <= COUNT_MAX && self.start_number <= COUNT_MAX;
+        let journal = (1..=JOURNAL_FILES_MAX).contains(&self.journal_files);
+        counts && (journal || !self.complete)
     }
 
     /// The version of a sound slot of another version. Magic, version and checksum stand in the same place in all of them.
