@@ -95,6 +95,8 @@ struct Inner {
     by_label: BTreeMap<String, Stream>,
     edits: Edits,
     record: Option<Vec<Decision>>,
+    /// Draws that no edit decided.
+    free: u64,
 }
 
 /// The one place where the world's choices come from.
@@ -111,6 +113,7 @@ impl Decisions {
             by_label: BTreeMap::new(),
             edits,
             record: record.then(Vec::new),
+            free: 0,
         };
         Self {
             seed,
@@ -194,15 +197,35 @@ impl Decisions {
         self.decide(stream, 0, u64::MAX, |raw| raw)
     }
 
-    /// Labels that edits name and no stream has borne so far, in order.
-    pub fn unknown_labels(&self) -> Vec<String> {
+    /// Edits that have decided nothing so far: draws that were not made, and labels that no stream has borne.
+    pub fn idle_edits(&self) -> Edits {
         let inner = self.inner.borrow();
-        let values = inner.edits.values.keys().map(|(label, _)| label);
-        let labels: BTreeSet<&String> = values.chain(&inner.edits.quiet).collect();
-        let unknown = labels
-            .into_iter()
-            .filter(|label| !inner.by_label.contains_key(*label));
-        unknown.cloned().collect()
+        let is_left = |label: &String, counter: &u64| match inner.by_label.get(label) {
+            Some(stream) => {
+                let edits = &inner.streams[stream.0 as usize].edits;
+                edits
+                    .as_ref()
+                    .is_some_and(|edits| edits.contains_key(counter))
+            }
+            None => true,
+        };
+        let values = inner.edits.values.iter();
+        let quiet = inner.edits.quiet.iter();
+        Edits {
+            values: values
+                .filter(|((label, counter), _)| is_left(label, counter))
+                .map(|(key, value)| (key.clone(), *value))
+                .collect(),
+            quiet: quiet
+                .filter(|label| !inner.by_label.contains_key(*label))
+                .cloned()
+                .collect(),
+        }
+    }
+
+    /// How many draws no edit has decided.
+    pub fn free_draws(&self) -> u64 {
+        self.inner.borrow().free
     }
 
     /// What was recorded since the last call, in order; empty if recording is off.
@@ -235,10 +258,12 @@ impl Decisions {
         let state = &mut inner.streams[stream.0 as usize];
         let counter = state.counter;
         state.counter += 1;
-        let edited = match &state.edits {
-            Some(edits) => edits.get(&counter).copied(),
+        let edited = match &mut state.edits {
+            Some(edits) => edits.remove(&counter),
             None => None,
         };
+        inner.free += u64::from(edited.is_none());
+        let state = &inner.streams[stream.0 as usize];
         let value = match edited {
             Some(value) => value.clamp(least, most),
             None if state.quiet => least,

@@ -147,7 +147,8 @@ impl Simulation {
         let faults = world.faults().table();
         let events = world.events();
         let decisions = world.decisions().as_edits(&recorded);
-        let unknown_labels = world.decisions().unknown_labels();
+        let idle_edits = world.decisions().idle_edits();
+        let free_draws = world.decisions().free_draws();
         let checkpoints = world.trace.borrow().checkpoints().to_vec();
         let nodes = world.nodes();
         let nodes = nodes.into_iter().map(|node| world.name(node)).collect();
@@ -164,7 +165,8 @@ impl Simulation {
             menu: kinds,
             checkpoints,
             decisions,
-            unknown_labels,
+            idle_edits,
+            free_draws,
             history: world.told.take(),
             partitions: world.partitions.take(),
             nodes,
@@ -215,8 +217,10 @@ pub struct Outcome<T> {
     pub partitions: BTreeMap<taffrail_record::TopicPartition, String>,
     /// The names of the nodes, in the order of their numbers.
     pub nodes: Vec<String>,
-    /// Labels that the run's edits name, and no decision of it bore.
-    pub unknown_labels: Vec<String>,
+    /// Those of the run's edits that decided nothing, since nobody drew what they name.
+    pub idle_edits: Edits,
+    /// How many draws the edits left to the seed.
+    pub free_draws: u64,
     /// The recorded decisions, if they were kept; they drive the same run without its seed.
     pub decisions: Edits,
 }

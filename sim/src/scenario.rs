@@ -95,15 +95,15 @@ impl Scenario {
 
     /// Whether `outcome` is what the scenario expects; if not, what it is instead.
     pub fn judge(&self, outcome: &Outcome<()>) -> Result<(), String> {
-        if let Some(label) = outcome.unknown_labels.first() {
-            return Err(format!(
-                "nothing is drawn by the label `{label}` in this run, so that editing it changes nothing"
-            ));
-        }
         let expected = self.expected.as_deref();
         let broken = outcome.failure.as_ref().map(|failure| &*failure.invariant);
         if broken != expected {
             return Err(format!("expected {}", expected.unwrap_or("ok")));
+        }
+        if let Some(edit) = outcome.idle_edits.to_string().lines().next() {
+            return Err(format!(
+                "nothing is drawn in this run that `{edit}` names, so that it changes nothing"
+            ));
         }
         match self.world.hash {
             Some(_) if self.world.hash != outcome.name.hash => Err(format!(

@@ -91,7 +91,13 @@ pub fn shrink(
     // A smaller world may need fewer faults.
     search.drop_strikes();
     let faults = search.strikes().len();
-    let (outcome, edits) = (search.best, search.edits);
+    let (outcome, mut edits) = (search.best, search.edits);
+    // The run ended before it came to these.
+    let idle = &outcome.idle_edits;
+    edits
+        .values
+        .retain(|edit, _| !idle.values.contains_key(edit));
+    edits.quiet.retain(|label| !idle.quiet.contains(label));
     let failure = outcome.failure.expect("only failing runs are kept");
     Ok(Shrunk {
         edits,

@@ -111,7 +111,8 @@ impl Story {
             let play = Play::new(world.clone());
             for line in &self.lines {
                 write(&told, &[&line.text], "");
-                world.note(0, 0, 0, || line.text.clone());
+                let digest = crate::trace::digest(line.text.as_bytes());
+                world.note(0, 0, digest, || line.text.clone());
                 match line.act.run(&play).await {
                     Ok(answer) => {
                         write(&told, &answer, "    ");

@@ -102,3 +102,16 @@ fn a_line_that_is_no_edit_is_refused_with_its_text() {
     let error = Edits::parse("delay#x=1").expect_err("x is not a counter");
     assert!(error.contains("delay#x=1"), "{error}");
 }
+
+#[test]
+fn edits_that_decide_nothing_are_told_and_draws_without_one_are_counted() {
+    let text = "a#1=0\na#7=0\nb#0=1\nquiet c\nquiet a\n";
+    let decisions = Decisions::new(1, Edits::parse(text).expect("edits"), false);
+    let stream = decisions.stream("a");
+    for _ in 0..3 {
+        decisions.below(stream, 10);
+    }
+    let idle = decisions.idle_edits().to_string();
+    assert_eq!(idle, "quiet c\na#7=0\nb#0=1\n");
+    assert_eq!(decisions.free_draws(), 2);
+}

@@ -69,6 +69,9 @@ fn an_edit_of_what_is_not_drawn_and_another_hash_are_not_as_expected() {
     let calm = "set swarm/calm#0=1\nexpect ok";
     let odd = judged(&format!("world ground@7\nquiet n1/node-kil\n{calm}"));
     assert!(odd.is_err_and(|why| why.contains("n1/node-kil")));
+    // The label is drawn by, but not so often.
+    let late = judged(&format!("world ground@7\nset schedule#999999999=5\n{calm}"));
+    assert!(late.is_err_and(|why| why.contains("schedule#999999999=5")));
     let hash = "0".repeat(32);
     let other = judged(&format!("world ground@7#{hash}\n{calm}"));
     assert!(other.is_err_and(|why| why.contains(&hash)));

@@ -1,5 +1,6 @@
 //! The commands of `taffrail-sim`, and the threads that run many seeds.
 
+use crate::failure::{Failure, open_early, say};
 use crate::source::Source;
 use crate::totals::{Totals, faults_json};
 use serde_json::json;
@@ -123,28 +124,28 @@ fn ran_json(ran: &Ran) -> serde_json::Value {
 pub fn run(
     profile: &str,
     seeds: Range<u64>,
-    jobs: Option<usize>,
+    jobs: Option<u16>,
     json: bool,
-) -> Result<bool, String> {
+) -> Result<bool, Failure> {
     let profile = Profile::named(profile)?;
-    let jobs = jobs.unwrap_or_else(cores).max(1);
+    let jobs = jobs.map_or_else(cores, usize::from);
     let mut totals = Totals::default();
     let mut clean = true;
     run_seeds(profile, seeds, jobs, |_, ran| {
         totals.add(&ran);
         clean = ran.outcome.failure.is_none();
         if json {
-            println!("{}", ran_json(&ran));
+            say!("{}", ran_json(&ran));
         } else if !clean {
-            println!("{}", ran.outcome.name);
+            say!("{}", ran.outcome.name);
             eprintln!("{}", verdict(&ran.outcome));
         }
         clean
     });
     if json {
-        println!("{}", totals.json());
+        say!("{}", totals.json());
     } else {
-        println!("{}", totals.text());
+        say!("{}", totals.text());
     }
     Ok(clean)
 }
@@ -162,9 +163,13 @@ fn cores() -> usize {
     clippy::disallowed_methods,
     reason = "a file of the user's, outside of every simulation"
 )]
-pub fn shrink(name: &str, out: Option<&Path>, runs: usize) -> Result<bool, String> {
+pub fn shrink(name: &str, out: Option<&Path>, runs: usize) -> Result<bool, Failure> {
     let wanted = RunName::parse(name)?;
     let profile = Profile::named(&wanted.profile)?;
+    out.map(open_early).transpose()?;
+    if wanted.hash.is_some() {
+        Source::Name(wanted.clone()).run(Recording::Off)?;
+    }
     let shrunk = match shrink::shrink(profile, wanted.seed, Edits::default(), runs) {
         Ok(shrunk) => shrunk,
         Err(why) => {
@@ -181,16 +186,20 @@ pub fn shrink(name: &str, out: Option<&Path>, runs: usize) -> Result<bool, Strin
         failure.witness.replace('\n', " ")
     );
     let scenario = Scenario {
-        world: wanted,
+        // What breaks is the same on other commits; the hash need not be.
+        world: RunName {
+            hash: None,
+            ..wanted
+        },
         expected: Some(failure.invariant.clone()),
         edits: shrunk.edits,
     };
     match out {
-        None => print!("{headline}{scenario}"),
+        None => say!("{headline}{}", scenario.to_string().trim_end()),
         Some(path) => {
             let text = format!("{headline}{scenario}");
-            std::fs::write(path, text).map_err(|why| format!("{}: {why}", path.display()))?;
-            println!("{}: {failure}; {count} faults", path.display());
+            std::fs::write(path, text).map_err(|why| Failure::of_file(path, why))?;
+            say!("{}: {failure}; {count} faults", path.display());
         }
     }
     Ok(true)
@@ -201,11 +210,13 @@ pub fn shrink(name: &str, out: Option<&Path>, runs: usize) -> Result<bool, Strin
     clippy::disallowed_methods,
     reason = "files of the user's, outside of every simulation"
 )]
-pub fn view(name: &str, out: &Path) -> Result<bool, String> {
-    let outcome = Source::find(name)?.run(Recording::Full)?;
+pub fn view(name: &str, out: &Path) -> Result<bool, Failure> {
+    let source = Source::find(name)?;
+    open_early(out)?;
+    let outcome = source.run(Recording::Full)?;
     let page = view::page(&outcome);
-    std::fs::write(out, page).map_err(|why| format!("{}: {why}", out.display()))?;
-    println!("{}: {}: {}", out.display(), outcome.name, verdict(&outcome));
+    std::fs::write(out, page).map_err(|why| Failure::of_file(out, why))?;
+    say!("{}: {}: {}", out.display(), outcome.name, verdict(&outcome));
     Ok(true)
 }
 
@@ -214,28 +225,28 @@ pub fn view(name: &str, out: &Path) -> Result<bool, String> {
     clippy::disallowed_methods,
     reason = "a file of the user's, outside of every simulation"
 )]
-pub fn scenario(files: &[PathBuf]) -> Result<bool, String> {
+pub fn scenario(files: &[PathBuf]) -> Result<bool, Failure> {
     let mut met = true;
     for path in files {
         let place = path.display();
-        let text = std::fs::read_to_string(path).map_err(|why| format!("{place}: {why}"))?;
+        let text = std::fs::read_to_string(path).map_err(|why| Failure::of_file(path, why))?;
         if !Scenario::is_replay(&text) {
             let story = Story::parse(&text).map_err(|why| format!("{place}: {why}"))?;
             let told = story.tell();
-            print!("{}", told.text);
-            println!("{place}: {}", told.name);
+            say!("{}", told.text.trim_end_matches('\n'));
+            say!("{place}: {}", told.name);
             met &= told.failure.is_none();
             continue;
         }
         let scenario = Scenario::parse(&text).map_err(|why| format!("{place}: {why}"))?;
         let outcome = scenario.run().map_err(|why| format!("{place}: {why}"))?;
         let verdict = verdict(&outcome);
-        println!("{place}: {}", outcome.name);
+        say!("{place}: {}", outcome.name);
         match scenario.judge(&outcome) {
-            Ok(()) => println!("{place}: as expected: {verdict}"),
+            Ok(()) => say!("{place}: as expected: {verdict}"),
             Err(why) => {
                 met = false;
-                println!("{place}: {why}, but: {verdict}");
+                say!("{place}: {why}, but: {verdict}");
             }
         }
     }
@@ -243,7 +254,7 @@ pub fn scenario(files: &[PathBuf]) -> Result<bool, String> {
 }
 
 /// `faults`: the catalogue, with counts over the seeds.
-pub fn faults(profile: &str, seeds: Range<u64>, json: bool) -> Result<bool, String> {
+pub fn faults(profile: &str, seeds: Range<u64>, json: bool) -> Result<bool, Failure> {
     let profile = Profile::named(profile)?;
     let mut totals = Totals::default();
     let mut clean = true;
@@ -251,7 +262,7 @@ pub fn faults(profile: &str, seeds: Range<u64>, json: bool) -> Result<bool, Stri
         totals.add(&ran);
         clean = ran.outcome.failure.is_none();
         if !clean {
-            println!("{}", ran.outcome.name);
+            say!("{}", ran.outcome.name);
             eprintln!("{}", verdict(&ran.outcome));
         }
         clean

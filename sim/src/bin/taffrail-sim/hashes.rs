@@ -5,6 +5,7 @@
     reason = "a file of the tree, outside of every simulation"
 )]
 
+use crate::failure::say;
 use std::path::Path;
 use taffrail_sim::hashes::{COMPILER, Hashes, KEPT, PATH};
 
@@ -16,13 +17,13 @@ pub fn run(write: bool) -> Result<bool, String> {
     if write {
         let hashes = Hashes::run()?;
         std::fs::write(&path, hashes.to_string()).map_err(|why| at(why.to_string()))?;
-        println!("{PATH}: {} runs, {COMPILER}", hashes.names.len());
+        say!("{PATH}: {} runs, {COMPILER}", hashes.names.len());
         return Ok(true);
     }
     let text = std::fs::read_to_string(&path).map_err(|why| at(why.to_string()))?;
     let kept = Hashes::parse(&text).map_err(at)?;
     if !kept.is_of_this_compiler() {
-        println!(
+        say!(
             "nothing compared: {PATH} is of {}, this is {COMPILER}",
             kept.compiler
         );
@@ -33,8 +34,8 @@ pub fn run(write: bool) -> Result<bool, String> {
         .flat_map(|profile| kept.differences(profile))
         .collect();
     for difference in &found {
-        println!("{difference}");
+        say!("{difference}");
     }
-    println!("{} of {} runs differ", found.len(), kept.names.len());
+    say!("{} of {} runs differ", found.len(), kept.names.len());
     Ok(found.is_empty())
 }

@@ -1,15 +1,19 @@
 //! `taffrail-sim`: runs seeds, replays names, finds where two runs part, lists faults, plants historic bugs.
 //!
 //! Standard output carries results, standard error messages. 0: all well; 1: a seed failed, a replay did not
-//! come out as its name says, two runs differ, or a planted bug was not found; 2: a wrong option.
+//! come out as its name says, two runs differ, a planted bug was not found, or a file could not be read or written; 2: a wrong
+//! option, or a file that says nothing of sense.
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+use failure::Failure;
 use std::ops::Range;
 use std::process::ExitCode;
 use taffrail_sim::memory::CountingAllocator;
 
 mod cli;
 mod diff;
+mod failure;
 mod hashes;
 mod replay;
 mod source;
@@ -37,9 +41,9 @@ enum Command {
         /// Seeds A..B, B left out.
         #[arg(long, default_value = "0..100", value_parser = cli::seeds)]
         seeds: Range<u64>,
-        /// Simulations at once; default: one per core.
-        #[arg(long)]
-        jobs: Option<usize>,
+        /// Simulations at once, at least 1; default: one per core.
+        #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..))]
+        jobs: Option<u16>,
         /// One JSON object per seed, then the totals.
         #[arg(long)]
         json: bool,
@@ -103,7 +107,37 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
+    let done = match Arguments::try_parse() {
+        Ok(arguments) => dispatch(arguments.command),
+        Err(error) => explain(&error),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(wrong) => {
+            eprintln!("taffrail-sim: {wrong}");
+            ExitCode::from(wrong.code)
+        }
+    }
+}
+
+/// Help is no error.
+fn explain(error: &clap::Error) -> Result<bool, Failure> {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // Whoever closed standard output does not want to read it.
+            drop(error.print());
+            Ok(true)
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            Err("a command is missing; --help lists them".to_owned().into())
+        }
+        _ => Err(failure::usage_line(error).into()),
+    }
+}
+
+fn dispatch(command: Command) -> Result<bool, Failure> {
+    match command {
         Command::Run {
             profile,
             seeds,
@@ -112,23 +146,15 @@ fn main() -> ExitCode {
         } => cli::run(&profile, seeds, jobs, json),
         Command::Replay(asked) => replay::run(&asked),
         Command::Diff { a, b } => diff::run(&a, &b),
-        Command::Hashes { write } => hashes::run(write),
+        Command::Hashes { write } => Ok(hashes::run(write)?),
         Command::Shrink { name, out, runs } => cli::shrink(&name, out.as_deref(), runs),
         Command::Scenario { files } => cli::scenario(&files),
         Command::View { name, out } => cli::view(&name, &out),
-        Command::Zoo { ids, json } => zoo::run(&ids, json),
+        Command::Zoo { ids, json } => Ok(zoo::run(&ids, json)?),
         Command::Faults {
             profile,
             seeds,
             json,
         } => cli::faults(&profile, seeds, json),
-    };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(wrong) => {
-            eprintln!("taffrail-sim: {wrong}");
-            ExitCode::from(2)
-        }
     }
 }

@@ -6,6 +6,7 @@
 )]
 
 use crate::cli::verdict;
+use crate::failure::{Failure, open_early, say};
 use clap::Args;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,6 @@ use taffrail_sim::{Edits, Outcome, Recording, RunName};
 #[derive(Args)]
 pub struct Replay {
     /// profile@seed, or profile@seed#hash to have the hash compared.
-    #[arg(required_unless_present = "decisions")]
     name: Option<String>,
     /// Print every event.
     #[arg(long)]
@@ -37,33 +37,45 @@ pub struct Replay {
 }
 
 /// True if the run kept its promises and has the name's hash.
-pub fn run(asked: &Replay) -> Result<bool, String> {
-    let (wanted, edits) = match (&asked.name, &asked.decisions) {
+pub fn run(asked: &Replay) -> Result<bool, Failure> {
+    let (wanted, recorded) = match (&asked.name, &asked.decisions) {
         (Some(name), _) => (RunName::parse(name)?, None),
         (None, Some(path)) => {
-            let text = std::fs::read_to_string(path).map_err(|why| at(path, why))?;
+            let text = std::fs::read_to_string(path);
+            let text = text.map_err(|why| Failure::of_file(path, why))?;
             let recorded = Scenario::parse(&text).map_err(|why| at(path, why))?;
-            (recorded.world, Some(recorded.edits))
+            (recorded.world.clone(), Some((path, recorded)))
         }
-        (None, None) => return Err("neither a name nor decisions".to_owned()),
+        (None, None) => {
+            let what = "a name, profile@seed, is missing, or a file of decisions (--decisions)";
+            return Err(what.to_owned().into());
+        }
     };
+    let mut files = asked.record.iter().chain(&asked.checkpoints);
+    files.try_for_each(|path| open_early(path))?;
+    let edits = recorded
+        .as_ref()
+        .map(|(_, recorded)| recorded.edits.clone());
     let outcome = again(asked, &wanted, edits)?;
+    if let Some((path, recorded)) = recorded {
+        is_whole(path, &recorded, &outcome)?;
+    }
     for event in outcome.trace.iter().filter(|_| asked.events) {
-        println!("{event}");
+        say!("{event}");
     }
     if let Some(path) = &asked.record {
         let text = decisions(&outcome);
-        std::fs::write(path, text).map_err(|why| at(path, why))?;
+        std::fs::write(path, text).map_err(|why| Failure::of_file(path, why))?;
     }
     if let Some(path) = &asked.checkpoints {
         let text = Log::of(&outcome).to_string();
-        std::fs::write(path, text).map_err(|why| at(path, why))?;
+        std::fs::write(path, text).map_err(|why| Failure::of_file(path, why))?;
     }
     for (what, times) in &outcome.tally {
-        println!("{times:>9} {what}");
+        say!("{times:>9} {what}");
     }
-    println!("{}", outcome.name);
-    println!("{}", verdict(&outcome));
+    say!("{}", outcome.name);
+    say!("{}", verdict(&outcome));
     if wanted.hash.is_some() && wanted.hash != outcome.name.hash {
         eprintln!(
             "taffrail-sim: the hash is not that of {wanted}: another commit, lock file or compiler"
@@ -73,11 +85,26 @@ pub fn run(asked: &Replay) -> Result<bool, String> {
     Ok(outcome.failure.is_none())
 }
 
+/// Every decision of the run came from the file, and it came out as the file says.
+fn is_whole(path: &Path, recorded: &Scenario, outcome: &Outcome<()>) -> Result<(), Failure> {
+    if outcome.free_draws > 0 {
+        return Err(Failure::failed(at(
+            path,
+            format_args!(
+                "{} draws of the run are not in it; `replay NAME --record FILE` writes all of them, and `scenario FILE` leaves the rest to the seed",
+                outcome.free_draws
+            ),
+        )));
+    }
+    let verdict = recorded.judge(outcome);
+    verdict.map_err(|why| Failure::failed(at(path, why)))
+}
+
 fn again(
     asked: &Replay,
     wanted: &RunName,
     decisions: Option<Edits>,
-) -> Result<Outcome<()>, String> {
+) -> Result<Outcome<()>, Failure> {
     let profile = Profile::named(&wanted.profile)?;
     let mut simulation = profile.simulation(wanted.seed);
     simulation.recording = match &asked.window {

@@ -5,6 +5,7 @@
     reason = "files of the user's, outside of every simulation"
 )]
 
+use crate::failure::Failure;
 use std::path::Path;
 use taffrail_sim::difference::Log;
 use taffrail_sim::profile::Profile;
@@ -24,41 +25,52 @@ pub enum Source {
 
 impl Source {
     /// A file's, if `given` is the path of one; else it must be a name.
-    pub fn find(given: &str) -> Result<Source, String> {
+    pub fn find(given: &str) -> Result<Source, Failure> {
         if !Path::new(given).is_file() {
             let name = RunName::parse(given);
-            return name
-                .map(Source::Name)
-                .map_err(|why| format!("{why}; and there is no such file"));
+            let name = name.map_err(|why| format!("{why}; and there is no such file"))?;
+            return Ok(Source::Name(name));
         }
         let wrong = |why| format!("{given}: {why}");
-        let text = std::fs::read_to_string(given).map_err(|error| wrong(error.to_string()))?;
+        let text = std::fs::read_to_string(given);
+        let text = text.map_err(|why| Failure::of_file(Path::new(given), why))?;
         if Log::is_log(&text) {
-            return Log::parse(&text).map(Source::Log).map_err(wrong);
+            return Ok(Source::Log(Log::parse(&text).map_err(wrong)?));
         }
         if Scenario::is_replay(&text) {
-            return Scenario::parse(&text).map(Source::Scenario).map_err(wrong);
+            return Ok(Source::Scenario(Scenario::parse(&text).map_err(wrong)?));
         }
         Story::parse(&text).map_err(wrong)?;
         Ok(Source::Story(text))
     }
 
     /// Runs it, and keeps so much of its trace.
-    pub fn run(&self, recording: Recording) -> Result<Outcome<()>, String> {
+    /// A name's hash has to be that of the run.
+    pub fn run(&self, recording: Recording) -> Result<Outcome<()>, Failure> {
         match self {
             Source::Name(name) => {
                 let profile = Profile::named(&name.profile)?;
                 let simulation = profile.simulation(name.seed);
-                Ok((profile.run)(simulation.with_recording(recording)))
+                let outcome = (profile.run)(simulation.with_recording(recording));
+                match name.hash {
+                    Some(_) if name.hash != outcome.name.hash => Err(Failure::failed(format!(
+                        "{name} is {} here: another commit, lock file or compiler",
+                        outcome.name
+                    ))),
+                    _ => Ok(outcome),
+                }
             }
-            Source::Scenario(scenario) => scenario.run_recorded(recording),
+            Source::Scenario(scenario) => Ok(scenario.run_recorded(recording)?),
             Source::Story(text) => Ok(Story::parse(text)?.run_recorded(recording)),
-            Source::Log(log) => Err(format!("{}: a file of checkpoints cannot be run", log.name)),
+            Source::Log(log) => Err(Failure::from(format!(
+                "{}: a file of checkpoints cannot be run; it is for `diff`",
+                log.name
+            ))),
         }
     }
 
     /// What is known of it: from the file, or from running it.
-    pub fn log(&self, recording: Recording) -> Result<Log, String> {
+    pub fn log(&self, recording: Recording) -> Result<Log, Failure> {
         match self {
             Source::Log(log) => Ok(log.clone()),
             other => Ok(Log::of(&other.run(recording)?)),

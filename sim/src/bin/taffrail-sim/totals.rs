@@ -1,6 +1,7 @@
 //! What many seeds were together: how long, how much, and which faults.
 
 use crate::cli::Ran;
+use crate::failure::say;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -91,12 +92,12 @@ impl Totals {
             let (injected, met) = self.count(*kind);
             let (name, about) = (kind.name(), kind.describe());
             if json {
-                println!(
+                say!(
                     "{}",
                     json!({ "kind": name, "about": about, "injected": injected, "met": met })
                 );
             } else {
-                println!("{name:<24} {injected:>9} injected {met:>9} met  {about}");
+                say!("{name:<24} {injected:>9} injected {met:>9} met  {about}");
             }
         }
     }

@@ -11,6 +11,7 @@
     reason = "copies files, runs builds, and measures how long they take"
 )]
 
+use crate::failure::say;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -83,8 +84,8 @@ pub fn run(ids: &[String], json: bool) -> Result<bool, Failure> {
     for (name, patch) in &patches {
         let outcome = scratch.judge(name, patch)?;
         match json {
-            true => println!("{}", serde_json::json!(outcome)),
-            false => println!("{}", outcome.row()),
+            true => say!("{}", serde_json::json!(outcome)),
+            false => say!("{}", outcome.row()),
         }
         outcomes.push(outcome);
     }
@@ -92,11 +93,11 @@ pub fn run(ids: &[String], json: bool) -> Result<bool, Failure> {
     let (all, caught) = (outcomes.len(), outcomes.iter().filter(caught).count());
     let median = median(&outcomes);
     match json {
-        true => println!(
+        true => say!(
             "{}",
             serde_json::json!({ "planted": all, "caught": caught, "median_seeds": median })
         ),
-        false => println!("{caught} of {all} caught, median of seeds {median}"),
+        false => say!("{caught} of {all} caught, median of seeds {median}"),
     }
     Ok(caught == all)
 }

@@ -8,6 +8,7 @@ use crate::node::NodeOptions;
 use crate::story::act::{Act, Answer};
 use crate::story::play::Play;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -18,12 +19,31 @@ pub const COMMAND: Command = Command {
     read: |words| {
         Ok(Box::new(Start {
             name: words.next("NAME")?.to_owned(),
-            shards: words.option_number("shards")?,
-            journal_bytes: words.option_number("journal.bytes")?,
+            shards: within(words.option_number("shards")?, "shards", 1, 256)?,
+            journal_bytes: within(
+                words.option_number("journal.bytes")?,
+                "journal.bytes",
+                64 << 10,
+                1 << 30,
+            )?,
             settings: words.take_options(),
         }))
     },
 };
+
+fn within<T: PartialOrd + Display>(
+    value: Option<T>,
+    name: &str,
+    least: T,
+    most: T,
+) -> Result<Option<T>, String> {
+    match value {
+        Some(value) if value < least || value > most => {
+            Err(format!("{name}={value} is not one of {least} to {most}"))
+        }
+        value => Ok(value),
+    }
+}
 
 struct Start {
     name: String,

@@ -15,16 +15,45 @@ pub const COMMAND: Command = Command {
 
 struct Expect(String);
 
+/// Whether `words` stand in `text` as whole words: offset 1 is not offset 10.
+fn holds(text: &str, words: &str) -> bool {
+    let is_letter = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
+    let bounded = |begin: usize, end: usize| {
+        let starts =
+            is_letter(words.chars().next()) && is_letter(text[..begin].chars().next_back());
+        let goes_on = is_letter(words.chars().next_back()) && is_letter(text[end..].chars().next());
+        !starts && !goes_on
+    };
+    let mut found = text.match_indices(words);
+    found.any(|(begin, _)| bounded(begin, begin + words.len()))
+}
+
 impl Act for Expect {
     fn run<'a>(&'a self, play: &'a Play) -> Pin<Box<dyn Future<Output = Answer> + 'a>> {
         Box::pin(async move {
             let last = play.last.borrow().clone();
-            let found = last.join("\n").contains(&self.0);
+            let found = holds(&last.join("\n"), &self.0);
             match found {
                 // Several expectations may follow one line.
                 true => Ok(last).map(|_| Vec::new()),
                 false => Err(format!("the answer was: {}", last.join("; "))),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_found_whole() {
+        let answer = "k acknowledged at offset 10\n  0 first, 1 second";
+        assert!(holds(answer, "at offset 10"));
+        assert!(holds(answer, "1 second"));
+        assert!(holds(answer, ", 1"));
+        assert!(!holds(answer, "at offset 1"));
+        assert!(!holds(answer, "0 firs"));
+        assert!(!holds(answer, "acked"));
     }
 }

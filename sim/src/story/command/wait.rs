@@ -12,8 +12,17 @@ pub const COMMAND: Command = Command {
     name: "wait",
     usage: "TIME",
     about: "lets so much time pass",
-    read: |words| Ok(Box::new(Wait(duration(words.next("TIME")?)?))),
+    read: |words| {
+        let word = words.next("TIME")?;
+        match duration(word)? {
+            time if time > MOST => Err(format!("`{word}` is longer than 400d")),
+            time => Ok(Box::new(Wait(time))),
+        }
+    },
 };
+
+/// A broker looks around all the time, so a year of it is long to simulate.
+const MOST: Duration = Duration::from_secs(400 * 86_400);
 
 struct Wait(Duration);
 
