@@ -16,6 +16,9 @@ use std::time::Duration;
 use taffrail_record::batch::split_batch;
 use taffrail_record::{Offset, TopicId, TopicPartition};
 
+/// So many bytes at the most turn into zeros at once.
+const BLANK: usize = 4096;
+
 /// How much a disk may lie and lose in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Law {
@@ -269,14 +272,17 @@ impl Atlas {
             return;
         }
         let path = &files[below(files.len())];
-        let Some(len) = disk.read_platter(path).map(|bytes| bytes.len()) else {
+        let Some(bytes) = disk.read_platter(path).filter(|bytes| !bytes.is_empty()) else {
             return;
         };
-        if len == 0 {
-            return;
-        }
-        let at = below(len) as u64;
+        let at = below(bytes.len()) as u64;
+        // From where a batch begins: what was there may pass for nothing.
+        let begins: Vec<usize> = batches(&bytes).iter().map(|(at, ..)| *at).collect();
         match kind {
+            FaultKind::DiskBitRot if !begins.is_empty() && below(3) == 0 => {
+                let begin = begins[below(begins.len())];
+                disk.blank(path, begin as u64, BLANK)
+            }
             FaultKind::DiskBitRot => disk.rot(path, at, below(8) as u8, below(2) == 0),
             _ => disk.make_unreadable(path, at),
         };

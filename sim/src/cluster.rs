@@ -12,6 +12,7 @@ use crate::node::{NodeId, NodeOptions};
 use crate::workload::{Stage, turnover};
 use crate::world::World;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use taffrail_broker::config::StaticSettings;
 use taffrail_broker::{IN_FLIGHT_MAX, Inspection, Node, NodeConfig, Replayed, StartError};
 use taffrail_client::TopicPartitionName;
 use taffrail_env::{Clock, Spawn};
-use taffrail_record::TopicPartition;
+use taffrail_record::{Offset, TopicPartition};
 use taffrail_storage::offline::Finding;
 use taffrail_storage::{Health, OpenError};
 
@@ -54,6 +55,22 @@ pub struct Refusal {
     pub why: String,
     /// The directory was found damaged before anything was written to it.
     pub untouched: bool,
+}
+
+/// What a clean stop left behind that it should not have.
+#[derive(Clone, Debug)]
+pub struct Complaint {
+    pub invariant: &'static str,
+    pub why: String,
+}
+
+impl Complaint {
+    fn of_stop(why: String) -> Complaint {
+        Complaint {
+            invariant: "CHECKPOINT-ATOMIC",
+            why,
+        }
+    }
 }
 
 impl Refusal {
@@ -94,7 +111,7 @@ pub struct Broker {
     seen: RefCell<Option<Inspection>>,
     advances: Cell<u64>,
     /// What the offline verification found.
-    verified: RefCell<Option<Result<(), String>>>,
+    verified: RefCell<Option<Result<(), Complaint>>>,
     stopped_cleanly: Cell<bool>,
     /// The last stop was told of an error, or killed, perhaps only when it had written that all was done: whether it was clean,
     /// nobody knows.
@@ -299,16 +316,19 @@ impl Broker {
 
     async fn verify(&self, env: &SimEnv) {
         let verdict = match findings(env).await {
-            _ if !self.stopped_cleanly.get() => Err(format!(
+            _ if !self.stopped_cleanly.get() => Err(Complaint::of_stop(format!(
                 "the stop was not clean: {}",
                 self.stop_error.take().unwrap_or_default()
-            )),
-            Err(error) => Err(error),
+            ))),
+            Err(error) => Err(Complaint::of_stop(error)),
             Ok(findings) => {
                 // What the disk did is not the product's mistake.
                 let mut findings = findings.into_iter();
                 match findings.find(|finding| !self.atlas.is_hurt(&finding.file)) {
-                    Some(complaint) => Err(complaint.to_string()),
+                    Some(finding) => Err(Complaint {
+                        invariant: finding.invariant,
+                        why: finding.to_string(),
+                    }),
                     None => Ok(()),
                 }
             }
@@ -363,6 +383,19 @@ impl Broker {
     /// Where its data are.
     pub fn data(&self) -> &'static Path {
         Path::new(DATA)
+    }
+
+    /// Where the partitions of the workload ended at the last look, as judges name them.
+    pub fn ends(&self, stage: &Stage) -> BTreeMap<TopicPartition, Offset> {
+        let seen = self.seen.borrow();
+        let views = seen.iter().flat_map(|seen| &seen.partitions);
+        let of_workload = |topic: &str| stage.topics.iter().any(|known| known.name == topic);
+        let views = views.filter(|view| of_workload(&view.topic));
+        let end = |view: &taffrail_broker::PartitionView| {
+            let name = TopicPartitionName::new(&*view.topic, view.partition.partition);
+            (stage.identity(&name), view.high_watermark)
+        };
+        views.map(end).collect()
     }
 
     /// Bytes of the memory budget that were reserved at the last look.
@@ -456,15 +489,15 @@ impl Broker {
     }
 
     /// Stops cleanly, verifies the directory, and starts again. What was wrong, if anything was.
-    pub async fn stop_and_verify(&self, patience: Duration) -> Result<(), String> {
+    pub async fn stop_and_verify(&self, patience: Duration) -> Result<(), Complaint> {
         self.verified.take();
         self.order.set(Order::Stop);
         let until = self.world.elapsed() + patience;
         while self.verified.borrow().is_none() {
             if self.world.elapsed() >= until {
-                return Err(format!(
+                return Err(Complaint::of_stop(format!(
                     "it has not stopped and been verified within {patience:?}"
-                ));
+                )));
             }
             self.world.sleep(Duration::from_millis(5)).await;
         }
@@ -608,6 +641,7 @@ pub fn draw_config(world: &World, node: NodeId, partitions: i32) -> NodeConfig {
         "group.initial.rebalance.delay.ms",
         [0, 100, 1000][pick(3)].to_string(),
     );
+    set("group.min.session.timeout.ms", "500".to_owned());
     set(
         "offsets.topic.num.partitions",
         [1, 3, 8][pick(3)].to_string(),

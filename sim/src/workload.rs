@@ -14,6 +14,7 @@ pub mod read_back;
 pub mod reader;
 pub mod revenant;
 pub mod scanner;
+pub mod session;
 pub mod stranger;
 pub mod turnover;
 pub mod value;
@@ -27,6 +28,7 @@ use crate::world::World;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 use taffrail_client::TopicPartitionName;
 use taffrail_record::{Offset, TopicId, TopicPartition};
 
@@ -72,10 +74,20 @@ pub struct Stage {
     pub unsettled: Cell<u64>,
     /// How the members of the group share, by the number of the assignor.
     pub assignor: usize,
+    /// How long the group waits for a member without a heartbeat.
+    pub session: Duration,
     /// 0: all members claim to be the same one.
     pub twins: u64,
     /// Every membership of the members' group that any of them ever had.
     pub memberships: RefCell<Vec<Membership>>,
+    /// How far the members' group committed that it has read each partition.
+    pub group_reach: RefCell<BTreeMap<TopicPartition, Offset>>,
+    /// The generations of the group that its members believe in at present.
+    pub generations: RefCell<BTreeMap<ClientId, i32>>,
+    /// There are members.
+    pub has_members: Cell<bool>,
+    /// Members stay from now on.
+    pub steady: Cell<bool>,
     /// Clients that commit offsets for a group of their own.
     pub committers: RefCell<Vec<ClientId>>,
     /// What the broker's disk may damage.
@@ -102,8 +114,15 @@ impl Stage {
             busy: Cell::new(0),
             unsettled: Cell::new(0),
             assignor: decisions.below(decisions.stream("members/assignor"), 3) as usize,
+            session: Duration::from_secs(
+                [1, 6][decisions.below(decisions.stream("members/session"), 2) as usize],
+            ),
             twins: decisions.below(decisions.stream("members/twins"), 3),
             memberships: RefCell::default(),
+            group_reach: RefCell::default(),
+            generations: RefCell::default(),
+            has_members: Cell::new(false),
+            steady: Cell::new(false),
             committers: RefCell::default(),
             atlas,
             names: RefCell::default(),

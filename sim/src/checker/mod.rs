@@ -3,6 +3,20 @@
 //! A checker is a fold over the history. It holds what it must remember and nothing else, costs (amortised)
 //! constant time per event, and speaks as soon as the history cannot be explained any more. What a
 //! checker says names the invariant and a witness: the few facts that contradict each other.
+//!
+//! The anomalies of a history by their usual names, and who speaks of them here:
+//!
+//! | anomaly | judge |
+//! |---|---|
+//! | inconsistent-offsets | OFFSET-UNIQUE, ACKED-OFFSET |
+//! | duplicate | IDEMPOTENT |
+//! | lost-write | LOST-WRITE |
+//! | unseen | ACKED-DURABLE, when everything is read back |
+//! | G1a | G1A |
+//! | poll-skip, nonmonotonic-poll | POLL-SKIP, NONMONOTONIC-POLL |
+//! | int-poll-skip, int-nonmonotonic-poll | READ-COMMITTED-PREFIX, within one answer |
+//! | nonmonotonic-send | NONMONOTONIC-SEND |
+//! | realtime-lag | LIVE-CONSUME: a reader that waits at the end of a healed log gets what comes within seconds |
 
 mod aborted_read;
 mod acked_durable;
@@ -118,6 +132,7 @@ const JUDGED_BY_PROFILES: &[&str] = &[
     "LIVE-FETCH-OFFSET",
     "LIVE-REBALANCE",
     "CTRL-CONSISTENT",
+    "FENCE-EPOCH",
 ];
 
 /// Every invariant that a run may be found to break.

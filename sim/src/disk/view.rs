@@ -96,6 +96,16 @@ impl DiskView {
         })
     }
 
+    /// Turns so many bytes into zeros, or those that there are. Answers whether the atlas allowed it and there is such a byte.
+    pub fn blank(&self, path: &str, offset: u64, len: usize) -> bool {
+        self.damage(path, offset, FaultKind::DiskBitRot, |files, id| {
+            let image = files.image(id);
+            let end = image.len().min(image.platter().len());
+            let len = len.min(end.saturating_sub(offset as usize));
+            image.put_at(offset as usize, &vec![0; len]);
+        })
+    }
+
     /// Makes the sector at `offset` unreadable until it is written again.
     pub fn make_unreadable(&self, path: &str, offset: u64) -> bool {
         self.damage(path, offset, FaultKind::DiskLatentSector, |files, id| {

@@ -18,8 +18,8 @@ use crate::node::{NodeId, NodeOptions};
 use crate::run::{Limits, Outcome, Simulation};
 use crate::witness;
 use crate::workload::{
-    Stage, Topic, commits, group, pipeliner, producer, reader, revenant, scanner, stranger,
-    turnover, zombie,
+    Stage, Topic, commits, group, pipeliner, producer, reader, revenant, scanner, session,
+    stranger, turnover, zombie,
 };
 use crate::world::{LocalFuture, World};
 use std::cell::Cell;
@@ -48,10 +48,13 @@ struct Size {
     strangers: u64,
     zombies: u64,
     scanners: u64,
+    sessions: u64,
     turnovers: u64,
     revenants: u64,
     /// The disk may damage what was synced.
     wounds: bool,
+    /// What can be asked of a healed broker is asked often and in every way.
+    thorough: bool,
 }
 
 /// A few faults that every build can afford.
@@ -105,6 +108,7 @@ const STORAGE_MENU: &[(FaultKind, u32)] = &[
     (FaultKind::NodeKill, 40_000),
     (FaultKind::NodeKillInRecovery, 300_000),
     (FaultKind::NodePowerCut, 40_000),
+    (FaultKind::NodePowerCutAll, 5_000),
     (FaultKind::NodePause, 10_000),
     (FaultKind::NodeStarve, 200_000),
     (FaultKind::ClientKill, 10_000),
@@ -129,9 +133,11 @@ pub(super) fn smoke(simulation: Simulation) -> Outcome<()> {
         strangers: 0,
         zombies: 0,
         scanners: 0,
+        sessions: 0,
         turnovers: 0,
         revenants: 0,
         wounds: false,
+        thorough: false,
     };
     run(simulation.with_menu(SMOKE_MENU), size)
 }
@@ -149,9 +155,11 @@ pub(super) fn storage(simulation: Simulation) -> Outcome<()> {
         strangers: 1,
         zombies: 1,
         scanners: 1,
+        sessions: 1,
         turnovers: 1,
         revenants: 1,
         wounds: true,
+        thorough: true,
     };
     run(simulation.with_menu(STORAGE_MENU), size)
 }
@@ -212,7 +220,7 @@ async fn live(world: World, size: Size) {
     world.phase("healed");
     if atlas.law == Law::Lawless {
         account::account_without_law(&world, &broker, &stage).await;
-    } else if account::progress(&world, &broker, &stage).await {
+    } else if account::progress(&world, &broker, &stage, size.thorough).await {
         let wounds = size.wounds && decisions.below(decisions.stream("profile/wounds"), 3) == 0;
         world.phase("account");
         account::account(&world, &broker, &stage, wounds).await;
@@ -268,7 +276,7 @@ type Main = fn(SimEnv, Rc<Stage>, ClientId) -> LocalFuture<()>;
 
 /// Starts all clients, and answers those that are healed first.
 fn start_clients(chaos: &Chaos, stage: &Rc<Stage>, size: Size) -> Vec<NodeId> {
-    let kinds: [(&str, u64, Main); 10] = [
+    let kinds: [(&str, u64, Main); 11] = [
         ("producer", size.producers, |e, s, id| {
             Box::pin(producer::run(e, s, id))
         }),
@@ -296,6 +304,9 @@ fn start_clients(chaos: &Chaos, stage: &Rc<Stage>, size: Size) -> Vec<NodeId> {
         ("scanner", size.scanners, |e, s, id| {
             Box::pin(scanner::run(e, s, id))
         }),
+        ("session", size.sessions, |e, s, id| {
+            Box::pin(session::run(e, s, id))
+        }),
         ("zombie", size.zombies, |e, s, id| {
             Box::pin(zombie::run(e, s, id))
         }),
@@ -309,6 +320,9 @@ fn start_clients(chaos: &Chaos, stage: &Rc<Stage>, size: Size) -> Vec<NodeId> {
             true => 0,
             false => count,
         };
+        if kind == "member" {
+            stage.has_members.set(count > 0);
+        }
         for number in 0..count {
             let node = stage
                 .world

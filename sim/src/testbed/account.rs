@@ -106,8 +106,8 @@ impl Cluster {
             0 => broker.kill(),
             1 => broker.power_cut(),
             _ => {
-                if let Err(why) = broker.stop_and_verify(PATIENCE).await {
-                    self.0.world.fail("CHECKPOINT-ATOMIC", why);
+                if let Err(found) = broker.stop_and_verify(PATIENCE).await {
+                    self.0.world.fail(found.invariant, found.why);
                     return false;
                 }
             }

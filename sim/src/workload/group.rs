@@ -31,9 +31,9 @@ fn options(stage: &Stage, instance: Option<String>) -> ConsumerOptions {
         group: Some(GROUP_NAME.to_owned()),
         group_instance_id: instance,
         assignors: vec![assignor],
-        session_timeout: Duration::from_secs(6),
+        session_timeout: stage.session,
         rebalance_timeout: Duration::from_secs(10),
-        heartbeat_interval: Duration::from_secs(1),
+        heartbeat_interval: stage.session / 6,
         fetch_wait_max: Duration::from_millis(200),
         ..ConsumerOptions::default()
     }
@@ -111,8 +111,24 @@ struct Member {
     consumer: Consumer<SimEnv>,
     id: ClientId,
     instance: Option<String>,
+    belief: Belief,
     /// What was given to it and has no position yet, with the question for the group's offset.
     beginnings: RefCell<Questions>,
+}
+
+/// The generation that a member believes in, for as long as there is that member.
+struct Belief(Rc<Stage>, ClientId);
+
+impl Belief {
+    fn is(&self, generation: i32) {
+        self.0.generations.borrow_mut().insert(self.1, generation);
+    }
+}
+
+impl Drop for Belief {
+    fn drop(&mut self) {
+        self.0.generations.borrow_mut().remove(&self.1);
+    }
 }
 
 /// Questions for the group's offsets.
@@ -133,6 +149,7 @@ impl Member {
             consumer,
             id,
             instance,
+            belief: Belief(stage.clone(), id),
             beginnings: RefCell::default(),
         }
     }
@@ -145,11 +162,12 @@ impl Member {
     }
 
     async fn take_part(&self, polls: u64) {
-        for _ in 0..polls {
-            if self.stage.phase.get() != Phase::Work {
-                return;
-            }
-            match self.poll().await {
+        let mut polled = 0;
+        while self.stage.phase.get() == Phase::Work && (polled < polls || self.stage.steady.get()) {
+            polled += 1;
+            let answer = self.poll().await;
+            self.belief.is(self.consumer.membership().1);
+            match answer {
                 Ok(0) => {}
                 Ok(_) => self.commit().await,
                 Err(ConsumeError::Refused(_)) => return,
@@ -353,6 +371,9 @@ impl Member {
             for operation in operations {
                 stage.tell(Event::CommitAcked { operation });
             }
+            let mut reach = stage.group_reach.borrow_mut();
+            let reached = offsets.into_iter();
+            reach.extend(reached.map(|(partition, offset)| (stage.identity(&partition), offset)));
         }
     }
 }

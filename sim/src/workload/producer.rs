@@ -55,6 +55,10 @@ fn draw(stage: &Stage, id: ClientId) -> Habits {
         ..ProducerOptions::default()
     };
     let (gap_us, record_bytes_max) = (GAPS[pick(GAPS.len())], [0, 40, 400, 3000][pick(4)]);
+    // Whoever is content with the leader's word may rely on it as much.
+    if !options.idempotence && pick(2) == 0 {
+        options.acks = Acks::Leader;
+    }
     // Every third reaches the end of its sequence numbers soon.
     if pick(3) == 0 {
         options.first_sequence = Sequence::MAX - pick(200) as Sequence;

@@ -18,16 +18,30 @@ use taffrail_env::Clock;
 const WAIT: Duration = Duration::from_secs(30);
 /// So soon after the acknowledgement it has the record.
 const SOON: Duration = Duration::from_secs(5);
-/// How often each partition is tried: the record comes a little before or after the reader.
-const TIMES: u32 = 3;
+/// So soon the acknowledgement comes, on a disk and a network that are well.
+const ACK_SOON: Duration = Duration::from_secs(10);
 
-/// Tries every partition. Answers those whose reader was left waiting.
+/// Somebody was left waiting.
+pub struct Late {
+    pub invariant: &'static str,
+    pub why: String,
+}
+
+impl Late {
+    fn to_consumer(why: impl Into<String>) -> Late {
+        let (invariant, why) = ("LIVE-CONSUME", why.into());
+        Late { invariant, why }
+    }
+}
+
+/// Tries every partition so many times. Answers those whose reader or writer was left waiting.
 pub async fn run(
     env: SimEnv,
     stage: Rc<Stage>,
     id: ClientId,
+    times: u32,
     patience: Duration,
-) -> Vec<(TopicPartitionName, String)> {
+) -> Vec<(TopicPartitionName, Late)> {
     let brokers = std::slice::from_ref(&stage.broker);
     let client = Client::new(&env, brokers, ClientOptions::default());
     let options = ProducerOptions {
@@ -38,7 +52,7 @@ pub async fn run(
     let producer = Producer::new(&client, options);
     let mut left = Vec::new();
     for partition in stage.partitions() {
-        for _ in 0..TIMES {
+        for _ in 0..times {
             if let Err(why) = wait(&env, &stage, &client, &producer, (id, &partition)).await {
                 left.push((partition, why));
                 break;
@@ -54,10 +68,10 @@ async fn wait(
     client: &Client<SimEnv>,
     producer: &Producer<SimEnv>,
     (id, partition): (ClientId, &TopicPartitionName),
-) -> Result<(), String> {
+) -> Result<(), Late> {
     let wanted = BTreeMap::from([(partition.clone(), OffsetSpec::Latest)]);
     let found = client.list_offsets(&wanted, env.now() + WAIT).await;
-    let found = found.map_err(|error| error.to_string())?;
+    let found = found.map_err(|error| Late::to_consumer(error.to_string()))?;
     let end = found.get(partition).and_then(|found| found.offset);
     let options = ConsumerOptions {
         offset_reset: OffsetReset::Error,
@@ -75,26 +89,37 @@ async fn wait(
     let acked = Cell::new(None);
     let send = async {
         env.sleep(Duration::from_micros(pauses[0])).await;
+        let asked = env.now();
         let (_, sent) = producer::probe_one(stage, producer, id, partition).await;
         acked.set(Some(env.now()));
-        sent
+        let took = env.now().saturating_since(asked);
+        let invariant = "LIVE-ACK";
+        match sent {
+            Ok(()) if took <= ACK_SOON => Ok(()),
+            Ok(()) => Err(Late {
+                invariant,
+                why: format!("a record was acknowledged {took:?} after it was sent"),
+            }),
+            Err(why) => Err(Late { invariant, why }),
+        }
     };
     let read = async {
         env.sleep(Duration::from_micros(pauses[1])).await;
-        let records = consumer.poll(WAIT).await.map_err(|error| error.to_string());
+        let records = consumer.poll(WAIT).await;
+        let records = records.map_err(|error| Late::to_consumer(error.to_string()));
         (records.map(|records| records.len()), env.now())
     };
     let (sent, (read, at)) = join(send, read).await;
     sent?;
     let acked = acked.get().unwrap_or(at);
     match read? {
-        0 => Err(format!(
+        0 => Err(Late::to_consumer(format!(
             "nothing came within {WAIT:?} to a reader who waited at the end"
-        )),
-        _ if at.saturating_since(acked) > SOON => Err(format!(
+        ))),
+        _ if at.saturating_since(acked) > SOON => Err(Late::to_consumer(format!(
             "a reader who waited at the end got a record {:?} after it was acknowledged",
             at.saturating_since(acked)
-        )),
+        ))),
         _ => Ok(()),
     }
 }

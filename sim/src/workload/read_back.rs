@@ -172,7 +172,13 @@ async fn read(
                 (fruitless, step) = (0, 1);
                 continue;
             }
-            Ok(_) => {}
+            Ok(_) => {
+                // That nothing came is no refusal: somebody has to have said why.
+                let Some((_, why)) = consumer.hindered() else {
+                    continue;
+                };
+                last_error = why;
+            }
             // The client looked and saw; a broker that looks itself says that it cannot read.
             Err(error @ ConsumeError::Corrupt { .. }) => {
                 let witness = format!("a client was given a batch that does not verify: {error}");

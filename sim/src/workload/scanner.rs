@@ -8,6 +8,7 @@
 use super::peer::Peer;
 use super::turnover::Resident;
 use super::{Phase, Presence, Stage, value};
+use crate::atlas::Law;
 use crate::decision::Stream;
 use crate::env::SimEnv;
 use crate::history::{ClientId, Event, OperationId, Written};
@@ -21,21 +22,27 @@ use taffrail_env::Clock;
 use taffrail_record::batch::{BatchHeader, Batches, RecordView, for_each_record, verify_crc};
 use taffrail_record::compression::DecompressLimit;
 use taffrail_record::{LeaderEpoch, Offset, TopicPartition};
-use taffrail_wire::fetch::{FetchPartition, FetchTopic};
+use taffrail_wire::fetch::{FetchPartition, FetchTopic, PartitionData};
+use taffrail_wire::list_offsets::{ListOffsetsPartition, ListOffsetsTopic};
 use taffrail_wire::offset_for_leader_epoch::{OffsetForLeaderPartition, OffsetForLeaderTopic};
-use taffrail_wire::{ErrorCode, FetchRequest, OffsetForLeaderEpochRequest};
+use taffrail_wire::{ErrorCode, FetchRequest, ListOffsetsRequest, OffsetForLeaderEpochRequest};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Topics are named by their names here, and by their ids in the version after.
 const FETCH_VERSION: i16 = 12;
 const FETCH_BY_ID_VERSION: i16 = 13;
 const EPOCH_VERSION: i16 = 4;
+const LIST_VERSION: i16 = 7;
+/// Asks for the record with the largest timestamp.
+const MAX_TIMESTAMP: i64 = -3;
 const BYTES_MAX: i32 = 1 << 20;
 const EXPANDED_BYTES_MAX: usize = 16 << 20;
 
 /// What one fetch gave.
 pub(super) struct Scan {
     pub records: Vec<(Offset, Written)>,
+    /// The timestamps of the same records.
+    times: Vec<(Offset, i64)>,
     pub high_watermark: Offset,
     log_start_offset: Offset,
     /// Past the last record of each leader epoch.
@@ -52,6 +59,8 @@ struct Scanner {
     batch_ends: BTreeMap<TopicPartition, Vec<(Offset, LeaderEpoch)>>,
     /// How far each partition was seen to reach.
     ends: BTreeMap<TopicPartitionName, Offset>,
+    /// The newest leader epoch that was seen in each.
+    epochs: BTreeMap<TopicPartitionName, LeaderEpoch>,
 }
 
 /// Runs until the stage is quiet.
@@ -66,6 +75,7 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
         choice,
         batch_ends: BTreeMap::new(),
         ends: BTreeMap::new(),
+        epochs: BTreeMap::new(),
     };
     while stage.phase.get() != Phase::Quiet {
         if let Some(mut peer) = Peer::connect(&env, &stage.broker, &name, PATIENCE).await {
@@ -100,10 +110,16 @@ impl Scanner {
             fetch_offset: position,
             ..FetchPartition::default()
         };
+        if self.draw(8) == 0 {
+            return self.ask_too_late(peer, &partition, wanted).await;
+        }
         let operation = self.begin(identity, position);
         match fetch(peer, Named::Name(&partition.topic), wanted).await {
             Some(Ok(scan)) => {
                 self.stage.count("scans");
+                if self.stage.atlas.law == Law::Sound && self.draw(3) == 0 {
+                    self.ask_time(peer, &partition, &scan.times).await?;
+                }
                 let reached = scan.records.last().map_or(position, |(last, _)| last + 1);
                 self.ends.insert(partition.clone(), known.max(reached));
                 self.stage.tell(Event::PollAcked {
@@ -111,6 +127,11 @@ impl Scanner {
                     records: scan.records,
                     high_watermark: scan.high_watermark,
                 });
+                let newest = scan.epochs.last_key_value().map(|(epoch, _)| *epoch);
+                if let Some(newest) = newest {
+                    let seen = self.epochs.entry(partition.clone()).or_default();
+                    *seen = newest.max(*seen);
+                }
                 for (epoch, end) in scan.epochs {
                     self.compare(peer, &partition, epoch, end).await?;
                 }
@@ -175,6 +196,80 @@ impl Scanner {
                 return None;
             }
         });
+        Some(())
+    }
+
+    /// Says that the partition has an epoch of leaders by now that nobody has begun: whoever leads it does not know of that, and must not
+    /// answer as if it led it still.
+    async fn ask_too_late(
+        &self,
+        peer: &mut Peer,
+        partition: &TopicPartitionName,
+        wanted: FetchPartition,
+    ) -> Option<()> {
+        // One node leads in one epoch for ever; were there later ones, the records would bear them.
+        let known = self.epochs.get(partition).copied().unwrap_or(0);
+        let later = FetchPartition {
+            current_leader_epoch: known + 1,
+            ..wanted
+        };
+        self.stage.count("fetches-of-later-epochs");
+        let answer = fetch(peer, Named::Name(&partition.topic), later).await?;
+        if answer.is_ok() {
+            let witness = format!(
+                "{partition} answers a fetch of leader epoch {}, which has not begun",
+                known + 1
+            );
+            self.stage.object("FENCE-EPOCH", witness);
+        }
+        Some(())
+    }
+
+    /// Asks for the first record at a time that one of these bears, or for the newest of all.
+    async fn ask_time(
+        &self,
+        peer: &mut Peer,
+        partition: &TopicPartitionName,
+        times: &[(Offset, i64)],
+    ) -> Option<()> {
+        let Some(newest) = times.iter().map(|(_, time)| *time).max() else {
+            return Some(());
+        };
+        let asks_newest = self.draw(3) == 0;
+        let wanted = match asks_newest {
+            true => MAX_TIMESTAMP,
+            false => times[self.draw(times.len() as u64) as usize].1,
+        };
+        let request = ListOffsetsRequest {
+            replica_id: -1,
+            topics: vec![ListOffsetsTopic {
+                name: &partition.topic,
+                partitions: vec![ListOffsetsPartition {
+                    partition_index: partition.partition,
+                    timestamp: wanted,
+                    ..ListOffsetsPartition::default()
+                }],
+            }],
+            ..ListOffsetsRequest::default()
+        };
+        let answer = peer.call(LIST_VERSION, &request).await?;
+        let response = answer.read::<ListOffsetsRequest<'_>>(LIST_VERSION)?;
+        let told = response.topics.first()?.partitions.first()?;
+        if told.error_code != 0 {
+            return Some(());
+        }
+        self.stage.count("times-asked");
+        let sound = match asks_newest {
+            true => told.timestamp >= newest,
+            false => is_first_at(times, wanted, (told.offset, told.timestamp)),
+        };
+        if !sound {
+            let witness = format!(
+                "{partition}: asked for time {wanted}, told of offset {} with time {}; offsets and times there: {times:?}",
+                told.offset, told.timestamp
+            );
+            self.stage.object("OFFSET-RANGE-TRUTH", witness);
+        }
         Some(())
     }
 
@@ -261,26 +356,18 @@ pub(super) async fn fetch(
     if answer.error_code != 0 {
         return Some(Err(ErrorCode::from(answer.error_code)));
     }
-    let bytes = answer.records.clone().unwrap_or_default().into_bytes();
-    let mut scan = Scan {
-        records: Vec::new(),
-        high_watermark: answer.high_watermark,
-        log_start_offset: answer.log_start_offset,
-        epochs: BTreeMap::new(),
-        ends: Vec::new(),
+    Some(Ok(Scan::of(answer, position)))
+}
+
+/// Whether `told` may be the first record of a log with this time or a later one, where `times` is a part of the log.
+fn is_first_at(times: &[(Offset, i64)], wanted: i64, told: (Offset, i64)) -> bool {
+    let Some((begin, _)) = times.first() else {
+        return true;
     };
-    for batch in Batches::new(&bytes) {
-        let taken = batch
-            .ok()
-            .and_then(|(header, batch)| scan.take(&header, batch));
-        if taken.is_none() {
-            scan.records.push((position, FOREIGN));
-            break;
-        }
-    }
-    // The first batch may begin before what was asked for.
-    scan.records.retain(|(offset, _)| *offset >= position);
-    Some(Ok(scan))
+    let (offset, time) = told;
+    let first = times.iter().find(|(_, time)| *time >= wanted);
+    let is_right_here = offset < *begin || first == Some(&told);
+    offset >= 0 && time >= wanted && is_right_here
 }
 
 const FOREIGN: Written = Written {
@@ -289,6 +376,32 @@ const FOREIGN: Written = Written {
 };
 
 impl Scan {
+    /// What an answer without an error holds, from `position` on.
+    pub(super) fn of(answer: &PartitionData, position: Offset) -> Scan {
+        let bytes = answer.records.clone().unwrap_or_default().into_bytes();
+        let mut scan = Scan {
+            records: Vec::new(),
+            times: Vec::new(),
+            high_watermark: answer.high_watermark,
+            log_start_offset: answer.log_start_offset,
+            epochs: BTreeMap::new(),
+            ends: Vec::new(),
+        };
+        for batch in Batches::new(&bytes) {
+            let taken = batch
+                .ok()
+                .and_then(|(header, batch)| scan.take(&header, batch));
+            if taken.is_none() {
+                scan.records.push((position, FOREIGN));
+                break;
+            }
+        }
+        // The first batch may begin before what was asked for.
+        scan.records.retain(|(offset, _)| *offset >= position);
+        scan.times.retain(|(offset, _)| *offset >= position);
+        scan
+    }
+
     /// `None` if the batch is not sound.
     fn take(&mut self, header: &BatchHeader, batch: &[u8]) -> Option<()> {
         verify_crc(batch).ok()?;
@@ -302,10 +415,12 @@ impl Scan {
         *end = header.next_offset().max(*end);
         let epoch = header.partition_leader_epoch;
         self.ends.push((header.next_offset(), epoch));
-        let records = &mut self.records;
+        let (records, times) = (&mut self.records, &mut self.times);
         for_each_record(batch, limit, |header, record| {
             let offset = header.record_offset(&record);
-            let fetched = fetched(offset, header.record_timestamp(&record), &record);
+            let time = header.record_timestamp(&record);
+            times.push((offset, time));
+            let fetched = fetched(offset, time, &record);
             records.push((offset, value::as_read(&fetched)));
             ControlFlow::Continue(())
         })
@@ -327,5 +442,25 @@ fn fetched(offset: Offset, timestamp: i64, record: &RecordView<'_>) -> Fetched {
         key: record.key.map(owned),
         value: record.value.map(owned),
         headers: headers.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_record_at_a_time_is_told_from_any_other() {
+        let part = [(5, 10), (6, 30), (7, 20), (8, 30)];
+        assert!(is_first_at(&part, 30, (6, 30)));
+        assert!(is_first_at(&part, 20, (6, 30)));
+        // It may lie before what was read.
+        assert!(is_first_at(&part, 20, (3, 25)));
+        assert!(!is_first_at(&part, 30, (8, 30)));
+        assert!(!is_first_at(&part, 20, (7, 20)));
+        assert!(!is_first_at(&part, 20, (5, 10)));
+        assert!(!is_first_at(&part, 20, (3, 19)));
+        assert!(!is_first_at(&part, 20, (-1, -1)));
+        assert!(is_first_at(&[], 20, (-1, -1)));
     }
 }

@@ -213,6 +213,7 @@ impl Turnover {
             match self.below(9) {
                 0..3 => self.fill(&producer, identity).await,
                 3..6 => self.read(&mut follower).await,
+                6 if self.below(4) == 0 => self.cut_too_much(admin, identity).await,
                 6 => self.cut(admin, &follower, cut_max).await,
                 7 => self.ask_start(admin, identity).await,
                 _ => {
@@ -314,6 +315,22 @@ impl Turnover {
         let asked = self.start_told(identity, admin.list_offsets(&wanted), found);
         if asked.await.is_some() {
             self.stage.count("starts-asked");
+        }
+    }
+
+    /// Nothing can be deleted that is not there yet.
+    async fn cut_too_much(&self, admin: &Admin<SimEnv>, identity: TopicPartition) {
+        const FAR: Offset = 1 << 40;
+        self.stage.count("deletions-beyond-the-end");
+        if admin
+            .delete_records(&self.partition, Some(FAR))
+            .await
+            .is_ok()
+        {
+            let witness = format!(
+                "{identity:?}: what lies before {FAR} was deleted, which is beyond its end"
+            );
+            self.stage.object("OFFSET-RANGE-TRUTH", witness);
         }
     }
 

@@ -1,4 +1,5 @@
-//! A zombie: commits offsets in the name of members of the group, as they were in generations that are over.
+//! A zombie: commits offsets, and says that it is alive or asks for its share, in the name of members of the group as they were in
+//! generations that are over.
 
 use super::group::{GROUP, GROUP_NAME};
 use super::peer::Peer;
@@ -10,11 +11,13 @@ use std::rc::Rc;
 use std::time::Duration;
 use taffrail_client::TopicPartitionName;
 use taffrail_env::Clock;
-use taffrail_wire::OffsetCommitRequest;
 use taffrail_wire::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use taffrail_wire::{HeartbeatRequest, OffsetCommitRequest, SyncGroupRequest};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const COMMIT_VERSION: i16 = 7;
+const HEARTBEAT_VERSION: i16 = 3;
+const SYNC_VERSION: i16 = 3;
 
 /// Runs until the producers stop.
 pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
@@ -26,7 +29,10 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
         if let Some(former) = former(&stage, choice)
             && let Some(peer) = Peer::connect(&env, &stage.broker, &name, PATIENCE).await
         {
-            commit(&stage, peer, former, choice).await;
+            match decisions.below(choice, 3) {
+                0 => claim_to_live(&stage, peer, former, choice).await,
+                _ => commit(&stage, peer, former, choice).await,
+            }
         }
         let pause = Duration::from_millis(decisions.below(choice, 1_500));
         env.sleep(pause).await;
@@ -72,6 +78,45 @@ async fn commit(stage: &Stage, mut peer: Peer, by: Membership, choice: Stream) {
         None => {}
     }
     peer.leave();
+}
+
+/// Beats, or asks for its share. Whoever belongs to a generation that is over is told so.
+async fn claim_to_live(stage: &Stage, mut peer: Peer, by: Membership, choice: Stream) {
+    let (what, error) = match stage.world.decisions().below(choice, 2) {
+        0 => ("heartbeat", beat(&mut peer, &by).await),
+        _ => ("sync", sync(&mut peer, &by).await),
+    };
+    stage.count("zombie-claims");
+    if error == Some(0) {
+        let witness = format!("a {what} of {by:?} was accepted, whose generation is over");
+        stage.object("ZOMBIE-FENCED", witness);
+    }
+    peer.leave();
+}
+
+async fn beat(peer: &mut Peer, by: &Membership) -> Option<i16> {
+    let request = HeartbeatRequest {
+        group_id: GROUP_NAME,
+        generation_id: by.generation,
+        member_id: &by.member_id,
+        group_instance_id: by.instance.as_deref(),
+    };
+    let answer = peer.call(HEARTBEAT_VERSION, &request).await?;
+    let response = answer.read::<HeartbeatRequest<'_>>(HEARTBEAT_VERSION)?;
+    Some(response.error_code)
+}
+
+async fn sync(peer: &mut Peer, by: &Membership) -> Option<i16> {
+    let request = SyncGroupRequest {
+        group_id: GROUP_NAME,
+        generation_id: by.generation,
+        member_id: &by.member_id,
+        group_instance_id: by.instance.as_deref(),
+        ..SyncGroupRequest::default()
+    };
+    let answer = peer.call(SYNC_VERSION, &request).await?;
+    let response = answer.read::<SyncGroupRequest<'_>>(SYNC_VERSION)?;
+    Some(response.error_code)
 }
 
 fn request<'a>(

@@ -7,7 +7,7 @@ use crate::cluster::Broker;
 use crate::env::SimEnv;
 use crate::history::Event;
 use crate::node::{NodeId, NodeOptions};
-use crate::workload::{Phase, Stage, commits, group, producer, prompt, read_back};
+use crate::workload::{Phase, Stage, commits, group, producer, prompt, read_back, session};
 use crate::world::World;
 use std::cell::Cell;
 use std::future::Future;
@@ -35,8 +35,19 @@ pub(super) async fn core_progress(
 }
 
 /// What a healed cluster owes: it serves, every partition takes records, and whoever waits gets an answer.
-pub(super) async fn progress(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage>) -> bool {
+pub(super) async fn progress(
+    world: &World,
+    broker: &Rc<Broker>,
+    stage: &Rc<Stage>,
+    thorough: bool,
+) -> bool {
     if !serves_and_takes(world, broker, stage, "prober").await {
+        return false;
+    }
+    let sound = broker.atlas().law == Law::Sound;
+    // Members that all claim to be the same one take turns for ever, and nobody shares out anew for them (KAFKA-13435).
+    let gather = sound && stage.has_members.get() && stage.twins != 0;
+    if gather && !members_keep_up(world, broker, stage).await {
         return false;
     }
     stage.phase.set(Phase::Drain);
@@ -61,20 +72,103 @@ pub(super) async fn progress(world: &World, broker: &Rc<Broker>, stage: &Rc<Stag
         );
         return false;
     }
-    if broker.atlas().law == Law::Sound && !tells_at_once(world, stage).await {
+    if sound && !tells_at_once(world, stage, thorough).await {
+        return false;
+    }
+    if sound && thorough && !tells_all(world, stage).await {
         return false;
     }
     groups_go_on(world, stage).await
 }
 
-/// Whether readers who wait get what comes. Damage may be in their way.
-async fn tells_at_once(world: &World, stage: &Rc<Stage>) -> bool {
-    let node = world.add_node(NodeOptions::named("waiter"));
+/// The members' group reads all that is there now, and all of them belong to one generation, whoever was fenced, died or left
+/// before.
+async fn members_keep_up(world: &World, broker: &Broker, stage: &Stage) -> bool {
+    let ends = broker.ends(stage);
+    stage.steady.set(true);
+    let decisions = world.decisions();
+    if decisions.below(decisions.stream("profile/lapse"), 2) == 0 {
+        let lapse = stage.session + Duration::from_secs(2);
+        cut_off_members(world, broker, lapse).await;
+    }
+    let is_one = || {
+        let generations = stage.generations.borrow();
+        let first = generations.values().next();
+        generations.values().all(|other| Some(other) == first)
+    };
+    let lagging = || {
+        let reach = stage.group_reach.borrow();
+        let reached = |partition| reach.get(partition).copied().unwrap_or(0);
+        let mut lagging = ends
+            .iter()
+            .filter(|(partition, end)| reached(*partition) < **end);
+        lagging
+            .next()
+            .map(|(partition, end)| (*partition, reached(partition), *end))
+    };
+    if until(world, || lagging().is_none() && is_one()).await {
+        return true;
+    }
+    if !is_one() {
+        let witness = format!(
+            "the members' generations are {:?} {PATIENCE:?} after the healing",
+            stage.generations.borrow()
+        );
+        world.fail("LIVE-REBALANCE", witness);
+    }
+    if let Some((partition, reached, end)) = lagging() {
+        let witness = format!(
+            "{partition:?} reached {end}; its group has committed {reached} {PATIENCE:?} after the healing"
+        );
+        world.fail("LIVE-REBALANCE", witness);
+    }
+    false
+}
+
+/// Keeps some members from being heard for so long. They go on as if nothing were, until they are told what the group made of it.
+async fn cut_off_members(world: &World, broker: &Broker, lapse: Duration) {
+    let decisions = world.decisions();
+    let choice = decisions.stream("profile/lapse/members");
+    let members: Vec<NodeId> = world
+        .nodes()
+        .into_iter()
+        .filter(|node| world.name(*node).starts_with("member-"))
+        .filter(|_| decisions.below(choice, 2) == 0)
+        .collect();
+    let set_links = |cut: bool| {
+        for member in &members {
+            world.set_link(*member, broker.node, cut);
+            world.set_link(broker.node, *member, cut);
+        }
+    };
+    set_links(true);
+    world.sleep(lapse).await;
+    set_links(false);
+}
+
+/// Whether a fetch session brings everything there is.
+async fn tells_all(world: &World, stage: &Rc<Stage>) -> bool {
+    let node = world.add_node(NodeOptions::named("session-keeper"));
     let id = node.0;
-    let errand = move |env, stage| prompt::run(env, stage, id, PATIENCE);
+    let errand = move |env, stage| session::catch_up(env, stage, id, PATIENCE);
     let left = on_node(world, node, stage, errand).await;
     if let Some((partition, why)) = left.first() {
-        world.fail("LIVE-CONSUME", format!("{partition}: {why}"));
+        let witness = format!("{partition}: a fetch session came no further than {why}");
+        world.fail("LIVE-CONSUME", witness);
+    }
+    left.is_empty()
+}
+
+/// Whether readers who wait get what comes. Damage may be in their way.
+async fn tells_at_once(world: &World, stage: &Rc<Stage>, thorough: bool) -> bool {
+    // The record comes a little before or after the reader.
+    let times = if thorough { 3 } else { 1 };
+    let node = world.add_node(NodeOptions::named("waiter"));
+    let id = node.0;
+    let errand = move |env, stage| prompt::run(env, stage, id, times, PATIENCE);
+    let left = on_node(world, node, stage, errand).await;
+    if let Some((partition, late)) = left.first() {
+        world.fail(late.invariant, format!("{partition}: {}", late.why));
     }
     left.is_empty()
 }
@@ -145,8 +239,8 @@ pub(super) async fn account(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage
             0 => broker.kill(),
             1 => broker.power_cut(),
             2 => {
-                if let Err(why) = broker.stop_and_verify(PATIENCE).await {
-                    return world.fail("CHECKPOINT-ATOMIC", why);
+                if let Err(found) = broker.stop_and_verify(PATIENCE).await {
+                    return world.fail(found.invariant, found.why);
                 }
             }
             _ if wounds => return trial::run(world, broker, stage, reader, round + 1).await,
@@ -200,9 +294,15 @@ pub(super) async fn account_without_law(world: &World, broker: &Rc<Broker>, stag
     }
 }
 
-/// Nobody asks anything any more: all reservations must have returned.
+/// Nobody asks anything any more: all reservations must have returned, or return soon.
 async fn idle(world: &World, broker: &Broker, stage: &Stage) {
-    world.sleep(Duration::from_secs(2)).await;
+    const PATIENCE: Duration = Duration::from_secs(2);
+    const LOOK: Duration = Duration::from_millis(100);
+    let until = world.elapsed() + PATIENCE;
+    world.sleep(LOOK).await;
+    while broker.reserved_bytes().is_some_and(|bytes| bytes > 0) && world.elapsed() < until {
+        world.sleep(LOOK).await;
+    }
     if let Some(bytes) = broker.reserved_bytes() {
         stage.tell(Event::IdleReservations {
             node: broker.node.number(),

@@ -13,7 +13,7 @@ use crate::disk::DiskView;
 use crate::history::Event;
 use crate::node::NodeId;
 use crate::trace::digest;
-use crate::workload::{Stage, commits};
+use crate::workload::{Stage, commits, producer};
 use crate::world::World;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -48,6 +48,8 @@ struct Site {
     /// From here to there.
     from: usize,
     to: usize,
+    /// Where batches begin in it.
+    begins: Vec<usize>,
     duty: Duty,
 }
 
@@ -78,14 +80,17 @@ pub(super) async fn run(
         let (node, data) = (broker.node, broker.data());
         broker.before_serving(move || *slot.borrow_mut() = inflict(&world, node, data, &atlas));
     }
+    if !fill_tail(world, stage, reader).await {
+        return;
+    }
     let decisions = world.decisions();
     let death = decisions.below(decisions.stream("trial/death"), 3);
     match death {
         0 => broker.kill(),
         1 => broker.power_cut(),
         _ => {
-            if let Err(why) = broker.stop_and_verify(PATIENCE).await {
-                return world.fail("CHECKPOINT-ATOMIC", why);
+            if let Err(found) = broker.stop_and_verify(PATIENCE).await {
+                return world.fail(found.invariant, found.why);
             }
         }
     }
@@ -111,6 +116,23 @@ pub(super) async fn run(
     if sound {
         mend(world, broker, stage, reader, round + 1, wound).await;
     }
+}
+
+/// Groups that no checkpoint covers, one after the other.
+async fn fill_tail(world: &World, stage: &Rc<Stage>, reader: NodeId) -> bool {
+    const TIMES: u32 = 5;
+    for _ in 0..TIMES {
+        let errand = move |env, stage| producer::probe(env, stage, reader.0, PATIENCE);
+        let left = on_node(world, reader, stage, errand).await;
+        if let Some((partition, why)) = left.first() {
+            world.fail(
+                "LIVE-PRODUCE",
+                format!("{partition} takes no record: {why}"),
+            );
+            return false;
+        }
+    }
+    true
 }
 
 /// What is wrong with records is found by whoever looks at the directory before it is served.
@@ -250,7 +272,11 @@ fn inflict(world: &World, node: NodeId, data: &Path, atlas: &Atlas) -> Option<Wo
     let sites: Vec<&Site> = sites.iter().filter(|site| site.what == kind).collect();
     let site = sites[below(sites.len())].clone();
     let bytes = disk.read(&site.path)?;
-    let at = site.from + below(site.to - site.from);
+    let at = match below(4) {
+        // Where something begins, so that what was there may pass for nothing.
+        0 if !site.begins.is_empty() => site.begins[below(site.begins.len())],
+        _ => site.from + below(site.to - site.from),
+    };
     let found = contents(&disk);
     // From the place on to the end of the sector or the site.
     let end = ((at / SECTOR + 1) * SECTOR).min(site.to);
@@ -324,6 +350,7 @@ fn sites(disk: &DiskView, data: &Path, atlas: &Atlas) -> Vec<Site> {
                         path: path.clone(),
                         from: slot,
                         to: slot + 128,
+                        begins: Vec::new(),
                         duty: Duty::Serve,
                     });
                 }
@@ -339,15 +366,23 @@ fn sites(disk: &DiskView, data: &Path, atlas: &Atlas) -> Vec<Site> {
             Place::Other => {}
         }
     }
+    // The newest checkpoint says which groups recovery still needs.
+    let newest = checkpoints
+        .iter()
+        .max_by_key(|(_, bytes)| number(bytes, 32));
+    let needed = newest.and_then(|(_, bytes)| number(bytes, 56));
+    sites.extend(journal_sites(journals, needed));
     sites.extend(checkpoint_sites(checkpoints));
-    sites.extend(journal_sites(journals));
     sites
 }
 
 fn log_site(path: String, bytes: &[u8], part: Part, user: bool) -> Option<Site> {
+    let mut begins = Vec::new();
     let (what, to, duty) = match part {
         Part::Segment => {
-            let (at, len, ..) = *batches(bytes).last()?;
+            let batches = batches(bytes);
+            let (at, len, ..) = *batches.last()?;
+            begins.extend(batches.iter().map(|(at, ..)| *at));
             match user {
                 true => ("trial-segment", at + len, Duty::RefuseRecords),
                 false => ("trial-own-segment", at + len, Duty::MayHalt),
@@ -362,16 +397,18 @@ fn log_site(path: String, bytes: &[u8], part: Part, user: bool) -> Option<Site> 
         path,
         from: 0,
         to,
+        begins,
         duty,
     })
 }
 
+fn number(bytes: &[u8], at: usize) -> Option<u64> {
+    let number = bytes.get(at..at + 8)?.try_into().ok()?;
+    Some(u64::from_le_bytes(number))
+}
+
 /// The newer one may be needed; of the older one nothing is.
 fn checkpoint_sites(checkpoints: Vec<(String, Vec<u8>)>) -> Vec<Site> {
-    let number = |bytes: &[u8], at: usize| {
-        let number = bytes.get(at..at + 8)?.try_into().ok()?;
-        Some(u64::from_le_bytes(number))
-    };
     let newest = checkpoints
         .iter()
         .filter_map(|(_, bytes)| number(bytes, 32))
@@ -387,6 +424,7 @@ fn checkpoint_sites(checkpoints: Vec<(String, Vec<u8>)>) -> Vec<Site> {
             path: path.clone(),
             from: 0,
             to: (number(bytes, 80)? as usize).min(bytes.len()),
+            begins: Vec::new(),
             duty: if newer { Duty::MayHalt } else { Duty::Serve },
         })
     });
@@ -394,7 +432,8 @@ fn checkpoint_sites(checkpoints: Vec<(String, Vec<u8>)>) -> Vec<Site> {
 }
 
 /// Either copy of a header, and groups that others follow: the last one cannot be told from one that was never finished.
-fn journal_sites(journals: Vec<(String, Vec<u8>)>) -> Vec<Site> {
+/// Recovery reads those above `needed`.
+fn journal_sites(journals: Vec<(String, Vec<u8>)>, needed: Option<u64>) -> Vec<Site> {
     let mut sites = Vec::new();
     let mut groups = Vec::new();
     for (path, bytes) in &journals {
@@ -404,6 +443,7 @@ fn journal_sites(journals: Vec<(String, Vec<u8>)>) -> Vec<Site> {
                 path: path.clone(),
                 from: copy,
                 to: copy + 64,
+                begins: Vec::new(),
                 duty: Duty::Serve,
             });
         }
@@ -415,8 +455,12 @@ fn journal_sites(journals: Vec<(String, Vec<u8>)>) -> Vec<Site> {
     }
     let last = groups.iter().map(|group| group.0).max().unwrap_or(0);
     let followed = groups.into_iter().filter(|group| group.0 + 2 <= last);
-    sites.extend(followed.map(|(_, path, at, len)| Site {
-        what: "trial-journal-group",
+    sites.extend(followed.map(|(sequence, path, at, len)| Site {
+        what: match needed {
+            Some(needed) if sequence > needed => "trial-journal-tail",
+            _ => "trial-journal-group",
+        },
+        begins: Vec::new(),
         path: path.clone(),
         from: at,
         to: at + len,

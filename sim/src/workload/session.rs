@@ -1,0 +1,344 @@
+//! A reader of another make that keeps a fetch session (KIP-227): it says once what it reads, then only what has changed, and takes
+//! silence about a partition to mean that there is nothing new.
+//!
+//! The session outlives connections, but not an answer that was lost: then the reader opens another. At times it repeats a request
+//! of an epoch that is over, or gives up a partition for a while: neither may be answered as if it were asked now.
+
+use super::peer::{Answer, Peer};
+use super::scanner::Scan;
+use super::{Phase, Presence, Stage};
+use crate::decision::Stream;
+use crate::env::SimEnv;
+use crate::history::{ClientId, Event, OperationId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+use taffrail_client::{Client, ClientOptions, OffsetSpec, TopicPartitionName};
+use taffrail_env::Clock;
+use taffrail_record::Offset;
+use taffrail_wire::fetch::{FetchPartition, FetchTopic, ForgottenTopic, PartitionData};
+use taffrail_wire::{ErrorCode, FetchRequest};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Topics are named by their names here.
+const FETCH_VERSION: i16 = 12;
+const WAIT_MS: i32 = 100;
+
+/// How far a partition was read, and where it was last said to end; -1 before anything was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    position: Offset,
+    high_watermark: Offset,
+}
+
+/// The broker's number for a session, and the epoch of the next request.
+type Session = (i32, i32);
+
+struct Reader {
+    stage: Rc<Stage>,
+    id: ClientId,
+    choice: Stream,
+    bytes_max: i32,
+    session: Option<Session>,
+    places: BTreeMap<TopicPartitionName, Place>,
+    /// The positions that the broker was told in this session.
+    told: BTreeMap<TopicPartitionName, Offset>,
+    /// Given up in the next request.
+    forgotten: BTreeSet<TopicPartitionName>,
+}
+
+/// Runs until the stage is quiet.
+pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
+    let _presence = Presence::new(&stage);
+    let name = format!("session-{id}");
+    let mut reader = Reader::new(&stage, id, 0);
+    while stage.phase.get() != Phase::Quiet {
+        if let Some(mut peer) = Peer::connect(&env, &stage.broker, &name, PATIENCE).await {
+            while stage.phase.get() != Phase::Quiet && reader.step(&mut peer).await.is_some() {
+                let pause = Duration::from_millis(reader.draw(300));
+                env.sleep(pause).await;
+            }
+            peer.leave();
+        }
+        env.sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Reads everything from the start within one session, in pieces that have no room for all partitions. Answers those of which it was not told
+/// everything that was there when it began.
+pub async fn catch_up(
+    env: SimEnv,
+    stage: Rc<Stage>,
+    id: ClientId,
+    patience: Duration,
+) -> Vec<(TopicPartitionName, String)> {
+    const BYTES_MAX: i32 = 50_000;
+    let until = env.now() + patience;
+    let brokers = std::slice::from_ref(&stage.broker);
+    let client = Client::new(&env, brokers, ClientOptions::default());
+    let all = stage.partitions().into_iter();
+    let wanted: BTreeMap<_, _> = all.map(|name| (name, OffsetSpec::Latest)).collect();
+    let ends = match client.list_offsets(&wanted, until).await {
+        Ok(found) => found,
+        Err(error) => return vec![(TopicPartitionName::new("", -1), error.to_string())],
+    };
+    let name = format!("session-{id}");
+    let mut reader = Reader::new(&stage, id, BYTES_MAX);
+    for partition in wanted.into_keys() {
+        reader.begin_to_read(partition, 0);
+    }
+    loop {
+        let lags = |(partition, found): (&TopicPartitionName, &taffrail_client::FoundOffset)| {
+            let end = found.offset.unwrap_or(0);
+            let place = reader.places[partition];
+            let is_there = place.position >= end && place.high_watermark >= end;
+            (!is_there).then(|| (partition.clone(), format!("{place:?} of {end}")))
+        };
+        let lagging: Vec<_> = ends.iter().filter_map(lags).collect();
+        if lagging.is_empty() || env.now() >= until {
+            return lagging;
+        }
+        if let Some(mut peer) = Peer::connect(&env, &stage.broker, &name, PATIENCE).await {
+            // Another connection goes on with the same session.
+            for _ in 0..4 {
+                if reader.fetch(&mut peer).await.is_none() {
+                    break;
+                }
+            }
+            peer.leave();
+        }
+    }
+}
+
+impl Reader {
+    /// Partly drawn: how much it takes at once, if `bytes_max` is 0.
+    fn new(stage: &Rc<Stage>, id: ClientId, bytes_max: i32) -> Reader {
+        let decisions = stage.world.decisions();
+        let choice = decisions.stream(&format!("session-{id}/choice"));
+        let drawn = [300, 5_000, 1 << 20][decisions.below(choice, 3) as usize];
+        Reader {
+            stage: stage.clone(),
+            id,
+            choice,
+            bytes_max: if bytes_max == 0 { drawn } else { bytes_max },
+            session: None,
+            places: BTreeMap::new(),
+            told: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
+        }
+    }
+
+    fn draw(&self, n: u64) -> u64 {
+        self.stage.world.decisions().below(self.choice, n)
+    }
+
+    fn begin_to_read(&mut self, partition: TopicPartitionName, position: Offset) {
+        let place = Place {
+            position,
+            high_watermark: -1,
+        };
+        self.forgotten.remove(&partition);
+        self.places.insert(partition, place);
+    }
+
+    /// One request, of one kind or another. `None` if the connection is of no more use.
+    async fn step(&mut self, peer: &mut Peer) -> Option<()> {
+        let partition = self.stage.pick_partition(self.choice);
+        match (self.draw(8), self.places.get(&partition)) {
+            (0, _) if self.session.is_some_and(|(_, epoch)| epoch > 1) => self.repeat(peer).await,
+            (1, Some(_)) => {
+                self.places.remove(&partition);
+                self.told.remove(&partition);
+                self.forgotten.insert(partition);
+                self.fetch(peer).await
+            }
+            (2, Some(place)) => {
+                // Reads something again.
+                let back = self.draw(place.position as u64 + 1) as Offset;
+                self.begin_to_read(partition, back);
+                self.fetch(peer).await
+            }
+            (_, None) => {
+                self.begin_to_read(partition, 0);
+                self.fetch(peer).await
+            }
+            _ => self.fetch(peer).await,
+        }
+    }
+
+    /// Asks in an epoch that is over. The broker may say so, or have forgotten the session.
+    async fn repeat(&mut self, peer: &mut Peer) -> Option<()> {
+        let (session, next) = self.session?;
+        let epoch = next - 1;
+        let request = self.request((session, epoch), self.places.keys());
+        self.stage.count("fetches-of-former-epochs");
+        let answer = peer.call(FETCH_VERSION, &request).await;
+        let response = answer.as_ref();
+        let response = response.and_then(|answer| answer.read::<FetchRequest<'_>>(FETCH_VERSION));
+        if response.is_some_and(|response| response.error_code == 0) {
+            let witness = format!(
+                "a fetch of epoch {epoch} of session {session} was answered, though that of epoch {epoch} was before"
+            );
+            self.stage.object("FENCE-EPOCH", witness);
+        }
+        answer.map(|_| ())
+    }
+
+    /// Asks for what is new, and tells what came.
+    async fn fetch(&mut self, peer: &mut Peer) -> Option<()> {
+        let (session, epoch) = self.session.unwrap_or((0, 0));
+        if epoch == 0 {
+            self.told.clear();
+        }
+        let changed = self.places.iter();
+        let changed = changed.filter(|(name, place)| self.told.get(*name) != Some(&place.position));
+        let request = self.request((session, epoch), changed.map(|(name, _)| name));
+        let mut open = self.begin_polls();
+        let answer = peer.call(FETCH_VERSION, &request).await;
+        let positions = self.places.iter();
+        self.told = positions
+            .map(|(name, place)| (name.clone(), place.position))
+            .collect();
+        self.session = None;
+        if let Some(answer) = &answer {
+            self.take(answer, (session, epoch), &mut open);
+        }
+        for (_, operation) in open.into_values() {
+            self.stage.tell(Event::PollFailed { operation });
+        }
+        answer.map(|_| ())
+    }
+
+    fn begin_polls(&self) -> BTreeMap<TopicPartitionName, (Offset, OperationId)> {
+        let begin = |(name, place): (&TopicPartitionName, &Place)| {
+            let operation = self.stage.next_operation();
+            self.stage.tell(Event::PollStarted {
+                operation,
+                client: self.id,
+                partition: self.stage.identity(name),
+                position: place.position,
+                fresh: true,
+            });
+            (name.clone(), (place.position, operation))
+        };
+        self.places.iter().map(begin).collect()
+    }
+
+    /// Tells of each partition that the answer speaks of, and goes on in the session if there is one.
+    fn take(
+        &mut self,
+        answer: &Answer,
+        asked: Session,
+        open: &mut BTreeMap<TopicPartitionName, (Offset, OperationId)>,
+    ) {
+        let Some(response) = answer.read::<FetchRequest<'_>>(FETCH_VERSION) else {
+            return;
+        };
+        if response.error_code != 0 {
+            return self.stage.count("sessions-refused");
+        }
+        let is_first = asked.1 == 0;
+        if response.session_id != 0 {
+            self.stage.count(match is_first {
+                true => "sessions-opened",
+                false => "session-fetches",
+            });
+            self.session = Some((response.session_id, asked.1 + 1));
+            self.forgotten.clear();
+        }
+        for topic in &response.responses {
+            for partition in &topic.partitions {
+                let name = TopicPartitionName::new(topic.topic, partition.partition_index);
+                match open.remove(&name) {
+                    Some((position, operation)) => {
+                        self.take_partition(&name, partition, position, operation);
+                    }
+                    None => {
+                        let witness =
+                            format!("{name} is answered, which the session does not ask for");
+                        self.stage.object("FENCE-EPOCH", witness);
+                    }
+                }
+            }
+        }
+        if is_first && let Some(name) = open.keys().next() {
+            let witness = format!("the first answer of a session says nothing of {name}");
+            self.stage.object("LIVE-CONSUME", witness);
+        }
+    }
+
+    fn take_partition(
+        &mut self,
+        name: &TopicPartitionName,
+        answer: &PartitionData,
+        position: Offset,
+        operation: OperationId,
+    ) {
+        let place = self.places.get_mut(name).expect("it was asked for");
+        match ErrorCode::from(answer.error_code) {
+            ErrorCode::None => {
+                let scan = Scan::of(answer, position);
+                let last = scan.records.last();
+                place.position = last.map_or(position, |(offset, _)| offset + 1);
+                place.high_watermark = scan.high_watermark;
+                self.stage.tell(Event::PollAcked {
+                    operation,
+                    records: scan.records,
+                    high_watermark: scan.high_watermark,
+                });
+            }
+            ErrorCode::OffsetOutOfRange => {
+                place.position = 0;
+                self.stage.tell(Event::PollOutOfRange { operation });
+            }
+            _ => {
+                // What cannot be read here may be damaged for good.
+                place.position += 1;
+                self.stage.tell(Event::PollFailed { operation });
+            }
+        }
+    }
+
+    fn request<'s>(
+        &'s self,
+        (session_id, session_epoch): Session,
+        named: impl Iterator<Item = &'s TopicPartitionName>,
+    ) -> FetchRequest<'s> {
+        let mut topics: BTreeMap<&str, Vec<FetchPartition>> = BTreeMap::new();
+        for name in named {
+            let partitions = topics.entry(&name.topic).or_default();
+            partitions.push(FetchPartition {
+                partition: name.partition,
+                fetch_offset: self.places[name].position,
+                partition_max_bytes: self.bytes_max,
+                ..FetchPartition::default()
+            });
+        }
+        let mut forgotten: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+        for name in self.forgotten.iter().filter(|_| session_epoch > 0) {
+            let partitions = forgotten.entry(&name.topic).or_default();
+            partitions.push(name.partition);
+        }
+        let topics = topics.into_iter().map(|(topic, partitions)| FetchTopic {
+            topic,
+            partitions,
+            ..FetchTopic::default()
+        });
+        let forgotten = forgotten.into_iter();
+        let forgotten = forgotten.map(|(topic, partitions)| ForgottenTopic {
+            topic,
+            partitions,
+            ..ForgottenTopic::default()
+        });
+        FetchRequest {
+            max_wait_ms: WAIT_MS,
+            min_bytes: 1,
+            max_bytes: self.bytes_max,
+            session_id,
+            session_epoch,
+            topics: topics.collect(),
+            forgotten_topics_data: forgotten.collect(),
+            ..FetchRequest::default()
+        }
+    }
+}
