@@ -126,16 +126,7 @@ async fn read_settled(
     }
 }
 
-async fn read(
-    stage: &Stage,
-    client: &Client<SimEnv>,
-    partition: &TopicPartitionName,
-    refusable: &[(Offset, Offset)],
-    (start, until): (Offset, Instant),
-) -> Result<Whole, Stuck> {
-    /// Polls without a record before a damaged place counts as refused.
-    const TRIES: u32 = 3;
-    let end = place(client, partition, OffsetSpec::Latest, until).await?;
+fn options(stage: &Stage) -> ConsumerOptions {
     let decisions = stage.world.decisions();
     let narrow = decisions.below(decisions.stream("read-back/narrow"), 6) == 0;
     let mut options = ConsumerOptions {
@@ -146,7 +137,20 @@ async fn read(
         // Less than any batch has: it is given all the same, one at a time.
         (options.fetch_bytes_max, options.partition_bytes_max) = (1, 1);
     }
-    let consumer = Consumer::new(client, options);
+    options
+}
+
+async fn read(
+    stage: &Stage,
+    client: &Client<SimEnv>,
+    partition: &TopicPartitionName,
+    refusable: &[(Offset, Offset)],
+    (start, until): (Offset, Instant),
+) -> Result<Whole, Stuck> {
+    /// Polls without a record before a damaged place counts as refused.
+    const TRIES: u32 = 3;
+    let end = place(client, partition, OffsetSpec::Latest, until).await?;
+    let consumer = Consumer::new(client, options(stage));
     consumer.assign(&[(partition.clone(), StartAt::Offset(start))]);
     let mut whole = Whole {
         start,

@@ -17,6 +17,7 @@ use taffrail_client::{
 };
 use taffrail_env::Clock;
 use taffrail_os::Os;
+use taffrail_os::signal::{Termination, Terminations};
 
 /// The longest line: what the broker's largest frame can carry.
 const LINE_BYTES_MAX: usize = 100 << 20;
@@ -162,21 +163,14 @@ async fn send_lines(
         }
         settle(&mut deliveries, tally, DELIVERIES_MAX).await;
     }
-    let all = async {
-        producer.flush().await;
-        settle(&mut deliveries, tally, 0).await;
-    };
-    // Whoever is told to stop does not wait for a broker that does not answer, but for one that does.
-    let until = async {
-        match stopped {
-            Some(_) => os.sleep(STOP_PATIENCE).await,
-            None => stopped = Some(signals.next().await),
-        }
-    };
-    let finished = matches!(select(pin!(all), pin!(until)).await, Either::Left(_));
-    if !finished {
-        give_up(&mut deliveries, tally);
-    }
+    finish(
+        os,
+        producer,
+        (&mut deliveries, tally),
+        &mut signals,
+        &mut stopped,
+    )
+    .await;
     match stopped {
         Some(signal) => Err(Failure::operation(format!(
             "stopped by {}: lines after line {} were not sent",
@@ -184,6 +178,31 @@ async fn send_lines(
             tally.lines
         ))),
         None => read,
+    }
+}
+
+/// Waits for the fate of all that was sent. Whoever is told to stop does not wait for a broker that does not answer, but for one that
+/// does.
+async fn finish(
+    os: &Os,
+    producer: &Producer<Os>,
+    (deliveries, tally): (&mut VecDeque<(u64, Delivery)>, &mut Tally),
+    signals: &mut Terminations,
+    stopped: &mut Option<Termination>,
+) {
+    let all = async {
+        producer.flush().await;
+        settle(deliveries, tally, 0).await;
+    };
+    let until = async {
+        match stopped {
+            Some(_) => os.sleep(STOP_PATIENCE).await,
+            None => *stopped = Some(signals.next().await),
+        }
+    };
+    let finished = matches!(select(pin!(all), pin!(until)).await, Either::Left(_));
+    if !finished {
+        give_up(deliveries, tally);
     }
 }
 
