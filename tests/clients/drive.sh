@@ -60,16 +60,19 @@ drive_cut() {
     die "nothing is written to the drive, so its power does not fail"
 }
 
-# The drive is whole again; whatever the kernel remembered of it is not. Of a failed drive the file system is checked, as at boot.
+# The drive is whole again; whatever the kernel remembered of it is not. Of a failed drive the file system is checked, as at boot. Where
+# that is not enough, the file system has lost something of its own, and `drive_beyond_repair` says what becomes of the script.
 drive_restore() {
     drive_detach
     drive_tell on
     drive_attach || die "the drive cannot be attached again"
     local checked=0
     e2fsck -fp "$loop" >"$work/fsck" 2>&1 || checked=$?
-    [ "$checked" -le 1 ] || die "the file system does not come back: $(cat "$work/fsck")"
+    [ "$checked" -le 1 ] || drive_beyond_repair
     mount "$loop" "$work/volume" || die "the file system cannot be mounted"
 }
+
+drive_beyond_repair() { die "the file system does not come back: $(cat "$work/fsck")"; }
 
 drive_remove() {
     [ -z "$node" ] || { kill -9 "$node" 2>/dev/null; wait "$node" 2>/dev/null; node=''; } || true
