@@ -240,7 +240,11 @@ async fn remove_directory<E: Env>(shard: &Rc<Shard<E>>, path: &Path) -> DiskResu
             }
             shard.check_alive()?;
             match foreign.first() {
-                None => shard.env.remove_directory(path).await?,
+                None => match shard.env.remove_directory(path).await {
+                    // A stop and a round of housekeeping may come here at the same time.
+                    Err(error) if error.kind == DiskErrorKind::NotFound => {}
+                    removed => removed?,
+                },
                 Some(entry) => {
                     let name = &entry.name;
                     tracing::warn!("{}: {name:?} is not ours and stays", path.display());
