@@ -12,6 +12,7 @@ mod broker;
 mod command_line;
 mod determinism;
 mod hostile;
+mod interrupted;
 mod librdkafka;
 mod node;
 mod stranger;

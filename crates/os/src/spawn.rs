@@ -36,6 +36,13 @@ pub(crate) struct Shard {
     pub(crate) work: Arc<Work>,
 }
 
+impl Shard {
+    /// The threads that do what blocks.
+    pub(crate) fn pool(&self) -> Arc<Pool> {
+        self.node.pool.clone()
+    }
+}
+
 /// Makes the calling thread shard 0 of a new node, runs there what `main` makes of it, and gives back what that gives.
 ///
 /// Tasks that are still running then are dropped; disk operations that were begun are finished. Other shards, if they were

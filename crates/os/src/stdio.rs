@@ -2,7 +2,7 @@
 
 use crate::Os;
 use crate::panics::Fatal;
-use crate::pool::{Class, Strand};
+use crate::pool::{Class, Strand, Work};
 use bytes::{Bytes, BytesMut};
 use rustix::io::{Errno, read, retry_on_intr, write};
 use std::fmt;
@@ -64,10 +64,10 @@ impl Os {
         Stdin { chunks }
     }
 
-    /// Standard output.
+    /// Standard output. What is written and not awaited is not waited for at the end: whoever holds the other end of it may never take it.
     pub fn stdout(&self) -> Stdout {
         Stdout {
-            strand: Strand::new(self.shard.work.clone()),
+            strand: Strand::new(Work::new(self.shard.pool())),
         }
     }
 }

@@ -38,14 +38,7 @@ pub(crate) async fn resume_side<E: Env>(
         return Ok(side);
     }
     let (from, synced) = (*side.at(), side.synced);
-    let begun = side.clone();
-    let mut followed = follow(shard, log, segment, &mut side).await;
-    if !matches!(followed, Ok(Ok(()))) {
-        // Once more: it may have been the reading.
-        side = begun;
-        followed = follow(shard, log, segment, &mut side).await;
-    }
-    let followed = match followed {
+    let followed = match follow(shard, log, segment, &mut side).await {
         Err(error) if is_of_reading(&error) => Err(error.to_string()),
         followed => followed?,
     };
@@ -203,6 +196,22 @@ pub(crate) async fn follow<E: Env>(
 
 /// [`follow`], with other intervals.
 pub(crate) async fn follow_by<E: Env>(
+    shard: &Rc<Shard<E>>,
+    log: &Rc<LogInner>,
+    segment: &Segment,
+    side: &mut SideWriter,
+    intervals: Intervals,
+) -> DiskResult<Result<(), String>> {
+    let before = side.clone();
+    if let Ok(Ok(())) = follow_once(shard, log, segment, side, intervals).await {
+        return Ok(Ok(()));
+    }
+    // Once more: it may have been the reading.
+    *side = before;
+    follow_once(shard, log, segment, side, intervals).await
+}
+
+async fn follow_once<E: Env>(
     shard: &Rc<Shard<E>>,
     log: &Rc<LogInner>,
     segment: &Segment,

@@ -717,6 +717,20 @@ fn a_read_that_lies_once_is_asked_again() {
 }
 
 #[test]
+fn a_segment_without_a_digest_is_read_once_more_before_it_is_called_corrupt() {
+    let sound = filled(60);
+    let path = file_of(&sound, 0, "00000000000000000000.log");
+    let digest = file_of(&sound, 0, "00000000000000000000.digest");
+    let len = sound.contents(&path).expect("it is there").len();
+    for at in (0..len).step_by(97) {
+        let mut disk = sound.clone();
+        disk.corrupt(&digest, 20);
+        disk.lie(&path, at);
+        assert_eq!(opened(disk), opened(sound.clone()), "byte {at}");
+    }
+}
+
+#[test]
 fn what_lies_before_damage_is_served_however_much_is_asked_for() {
     let sound = filled(60);
     let path = file_of(&sound, 0, "00000000000000000000.log");
