@@ -4,8 +4,11 @@
 
 use super::{Case, Checker, Violation};
 use crate::history::{ClientId, Event, Membership, OperationId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use taffrail_record::TopicPartition;
+
+/// The first generation of a group.
+const FIRST: i32 = 1;
 
 /// One process under one member id.
 type Identity = (ClientId, String);
@@ -22,6 +25,8 @@ struct Taken {
 #[derive(Default)]
 pub struct OneOwner {
     clock: u64,
+    /// Members that have given up all that they owned.
+    ended: BTreeSet<(u32, ClientId)>,
     owners: BTreeMap<(u32, TopicPartition), Membership>,
     open: BTreeMap<OperationId, (u32, String, Identity, u64)>,
     taken: BTreeMap<(u32, String), Vec<Taken>>,
@@ -39,7 +44,10 @@ impl OneOwner {
             .entry((group, partition))
             .or_insert_with(|| by.clone());
         let replaces = by.instance.is_some() && owner.instance == by.instance;
-        if owner.generation == by.generation && owner.client != by.client && !replaces {
+        // A group that is empty and has no offsets is forgotten, and the next one of its name counts from 1 again.
+        let reborn = by.generation == FIRST && self.ended.contains(&(group, owner.client));
+        let same = owner.generation == by.generation && owner.client != by.client;
+        if same && !replaces && !reborn {
             let witness = format!(
                 "group {group} generation {}: {partition:?} belongs to member {} and to member {}",
                 by.generation, owner.client, by.client
@@ -97,6 +105,9 @@ impl Checker for OneOwner {
                 let mut partitions = partitions.iter();
                 return partitions
                     .try_for_each(|partition| self.on_assigned(*group, by, *partition));
+            }
+            Event::Revoked { group, member } => {
+                self.ended.insert((*group, *member));
             }
             Event::CommitStarted {
                 operation,

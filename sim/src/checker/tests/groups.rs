@@ -91,6 +91,13 @@ fn two_owners_in_one_generation_are_one_too_many() {
     let one = |client, generation| assigned(member(client, generation, None));
     good([one(1, 1), one(2, 2)]);
     bad("ONE-OWNER", [one(1, 1), one(2, 1)]);
+    let over = || Event::Revoked {
+        group: 1,
+        member: 1,
+    };
+    // Only a group that nobody remembers begins with its first generation again.
+    good([one(1, 1), over(), one(2, 1)]);
+    bad("ONE-OWNER", [one(1, 2), over(), one(2, 2)]);
 }
 
 #[test]
