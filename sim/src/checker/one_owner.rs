@@ -27,7 +27,10 @@ pub struct OneOwner {
     clock: u64,
     /// Members that have given up all that they owned.
     ended: BTreeSet<(u32, ClientId)>,
+    /// Groups for which a commit was acknowledged.
+    committed: BTreeSet<u32>,
     owners: BTreeMap<(u32, TopicPartition), Membership>,
+    commits: BTreeMap<OperationId, u32>,
     open: BTreeMap<OperationId, (u32, String, Identity, u64)>,
     taken: BTreeMap<(u32, String), Vec<Taken>>,
 }
@@ -44,8 +47,10 @@ impl OneOwner {
             .entry((group, partition))
             .or_insert_with(|| by.clone());
         let replaces = by.instance.is_some() && owner.instance == by.instance;
-        // A group that is empty and has no offsets is forgotten, and the next one of its name counts from 1 again.
-        let reborn = by.generation == FIRST && self.ended.contains(&(group, owner.client));
+        // A group that is empty and has no offsets is forgotten, and the next one of its name counts from 1 again; whoever was in
+        // the one before is unknown to it, and may not have been told yet.
+        let over = self.ended.contains(&(group, owner.client)) || !self.committed.contains(&group);
+        let reborn = by.generation == FIRST && over;
         let same = owner.generation == by.generation && owner.client != by.client;
         if same && !replaces && !reborn {
             let witness = format!(
@@ -115,6 +120,7 @@ impl Checker for OneOwner {
                 by: Some(by),
                 ..
             } => {
+                self.commits.insert(*operation, *group);
                 if let Some(instance) = &by.instance {
                     let identity = (by.client, by.member_id.clone());
                     let open = (*group, instance.clone(), identity, self.clock);
@@ -122,9 +128,13 @@ impl Checker for OneOwner {
                 }
             }
             Event::CommitFailed { operation } => {
+                self.commits.remove(operation);
                 self.open.remove(operation);
             }
             Event::CommitAcked { operation } => {
+                if let Some(group) = self.commits.remove(operation) {
+                    self.committed.insert(group);
+                }
                 if let Some((group, instance, identity, started)) = self.open.remove(operation) {
                     let taken = Taken {
                         identity,

@@ -90,7 +90,13 @@ fn commit_of(operation: u64, by: Membership) -> [Event; 2] {
 fn two_owners_in_one_generation_are_one_too_many() {
     let one = |client, generation| assigned(member(client, generation, None));
     good([one(1, 1), one(2, 2)]);
-    bad("ONE-OWNER", [one(1, 1), one(2, 1)]);
+    bad("ONE-OWNER", [one(1, 2), one(2, 2)]);
+    let mut early = vec![one(1, 1)];
+    early.extend(commit_of(1, member(1, 1, None)));
+    early.push(one(2, 1));
+    bad("ONE-OWNER", early);
+    // Nothing was committed, so it may have been forgotten.
+    good([one(1, 1), one(2, 1)]);
     let over = || Event::Revoked {
         group: 1,
         member: 1,
