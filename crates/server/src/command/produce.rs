@@ -112,9 +112,7 @@ async fn send_lines(
 ) -> Result<(), Failure> {
     let mut deliveries: VecDeque<(u64, Delivery)> = VecDeque::new();
     let mut input = os.stdin().lines(LINE_BYTES_MAX);
-    let mut signals = os
-        .terminations()
-        .map_err(|error| Failure::operation(format!("signals: {error}")))?;
+    let mut signals = listen(os)?;
     let mut read = Ok(());
     let mut stopped = None;
     loop {
@@ -179,6 +177,11 @@ async fn send_lines(
         ))),
         None => read,
     }
+}
+
+fn listen(os: &Os) -> Result<Terminations, Failure> {
+    os.terminations()
+        .map_err(|error| Failure::operation(format!("signals: {error}")))
 }
 
 /// Waits for the fate of all that was sent. Whoever is told to stop does not wait for a broker that does not answer, but for one that
