@@ -19,7 +19,7 @@ const SLOT: usize = 4096;
 const SLOT_LEN: usize = 128;
 const CLEAN: u32 = 1;
 const COMPLETE: u32 = 2;
-/// Nobody counts so far; a slot that does would overflow.
+/// No directory is started so often; a number near the end of its range would overflow at the next start.
 const COUNT_MAX: u64 = u64::MAX >> 1;
 /// More files than any journal has.
 const JOURNAL_FILES_MAX: u32 = 1 << 16;

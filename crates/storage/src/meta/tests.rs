@@ -44,6 +44,36 @@ fn a_slot_says_what_was_written_and_nothing_else() {
 }
 
 #[test]
+fn what_no_program_writes_is_no_slot_whatever_its_checksum_says() {
+    let odd = [
+        Meta {
+            counter: u64::MAX,
+            ..meta()
+        },
+        Meta {
+            start_number: u64::MAX,
+            ..meta()
+        },
+        Meta {
+            journal_files: u32::MAX,
+            ..meta()
+        },
+        Meta {
+            journal_files: 0,
+            ..meta()
+        },
+    ];
+    for meta in odd {
+        assert_eq!(Meta::decode(&meta.encode()), None, "{meta:?}");
+    }
+    let mut flags = meta().encode().to_vec();
+    flags[12] |= 0x80;
+    let checksum = super::crc64(&flags[..120]).to_le_bytes();
+    flags[120..128].copy_from_slice(&checksum);
+    assert_eq!(Meta::decode(&flags), None);
+}
+
+#[test]
 fn the_version_of_a_slot_is_found_whatever_else_it_holds() {
     let mut slot = meta().encode().to_vec();
     slot[8] = 7;
