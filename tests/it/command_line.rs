@@ -1,7 +1,7 @@
 //! The command line as scripts rely on it: exit codes, one-line errors that say what would be right, and
 //! lines in and out byte for byte.
 
-use crate::node::{Node, Scratch, run, taffrail};
+use crate::node::{Node, Scratch, run, signal, taffrail};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Output, Stdio};
 
@@ -430,13 +430,6 @@ fn a_reader_that_retention_overtakes_says_so_and_goes_on() {
     let absent = ["consume", "short", "--from", "1", "--exit-at-end"];
     let absent = [&absent[..], &["--brokers", &node.kafka]].concat();
     assert_refused(&run(&absent), 1, &["offset 1 is not in the log"]);
-}
-
-fn signal(process: u32, signal: &str) {
-    let sent = std::process::Command::new("kill")
-        .args([signal, &process.to_string()])
-        .status();
-    assert!(sent.expect("kill runs").success());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Commands that do not come to their end by themselves, or not alone: groups of readers, outputs that take nothing, signals.
 
-use crate::node::{Node, Scratch, run, taffrail};
+use crate::node::{Node, Scratch, run, signal, taffrail};
 use std::io::Write;
 use std::process::{Child, Output, Stdio};
 
@@ -48,13 +48,6 @@ fn committed(node: &Node, group: &str) -> i64 {
         .and_then(|rest| rest.split([',', '}']).next())
         .and_then(|number| number.parse().ok());
     offset.unwrap_or_else(|| panic!("no offset in {found}"))
-}
-
-fn signal(process: u32, signal: &str) {
-    let sent = std::process::Command::new("kill")
-        .args([signal, &process.to_string()])
-        .status();
-    assert!(sent.expect("kill runs").success());
 }
 
 #[test]
@@ -138,6 +131,24 @@ fn a_producer_that_is_stopped_says_what_it_has_sent() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("SIGINT") && said.contains("line 2"), "{said}");
+}
+
+#[test]
+fn a_producer_without_a_topic_can_be_stopped_while_its_input_goes_on() {
+    let scratch = Scratch::new("no-such-topic");
+    let settings = ["--set", "auto.create.topics.enable=false"];
+    let node = Node::start_with(scratch.path(), &settings);
+    let mut producer = spawn(&node, &["produce", "nowhere"]);
+    let mut stdin = producer.stdin.take().expect("stdin is a pipe");
+    stdin.write_all(b"one\n").expect("the command reads");
+    // It has given up by then, and counts what comes after.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    signal(producer.id(), "-TERM");
+    let output = producer.wait_with_output().expect("the command ends");
+    drop(stdin);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("SIGTERM"), "{said}");
 }
 
 #[test]

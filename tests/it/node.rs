@@ -55,6 +55,14 @@ pub fn run(arguments: &[&str]) -> Output {
     taffrail(arguments).output().expect("the binary runs")
 }
 
+/// Sends a signal, such as `-TERM`.
+pub fn signal(process: u32, signal: &str) {
+    let sent = Command::new("kill")
+        .args([signal, &process.to_string()])
+        .status();
+    assert!(sent.expect("kill runs").success());
+}
+
 impl Node {
     /// Starts a broker on free ports, its data in `data`.
     pub fn start(data: &Path) -> Node {
@@ -115,12 +123,7 @@ impl Node {
 
     /// SIGTERM, and the exit status.
     pub fn stop(mut self) -> ExitStatus {
-        let pid = self.process.id().to_string();
-        let killed = Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .expect("kill runs");
-        assert!(killed.success());
+        signal(self.process.id(), "-TERM");
         self.process.wait().expect("the broker ends")
     }
 }

@@ -16,6 +16,7 @@ use taffrail_client::{
 };
 use taffrail_env::Clock;
 use taffrail_os::Os;
+use taffrail_os::signal::Terminations;
 
 /// Between two tries to find a broker.
 const CONNECT_PAUSE: Duration = Duration::from_millis(200);
@@ -38,6 +39,12 @@ async fn connect_once(os: &Os, brokers: &Brokers) -> Result<Client<Os>, ClientEr
         ..ClientOptions::default()
     };
     Client::connect(os, &brokers.brokers, options).await
+}
+
+/// From now on signals do not end the process, but whoever waits for them.
+pub(crate) fn listen(os: &Os) -> Result<Terminations, Failure> {
+    os.terminations()
+        .map_err(|error| Failure::operation(format!("signals: {error}")))
 }
 
 fn no_broker(brokers: &Brokers, error: ClientError) -> Failure {

@@ -4,6 +4,7 @@
 //! where. SIGTERM, SIGINT or SIGHUP ends it cleanly. While it stops a further SIGTERM changes nothing, as with Kafka; a SIGINT, from somebody at a terminal, ends it at once.
 
 use crate::arguments::ServeOptions;
+use crate::command::listen;
 use crate::command::log::damage;
 use crate::config::{self, Plan};
 use crate::failure::Failure;
@@ -38,9 +39,7 @@ pub fn run(options: ServeOptions) -> Result<(), Failure> {
 }
 
 async fn serve(os: &Os, plan: &Plan) -> Result<(), Failure> {
-    let mut signals = os
-        .terminations()
-        .map_err(|error| Failure::operation(format!("signals: {error}")))?;
+    let mut signals = listen(os)?;
     let admin = os
         .listen(&plan.admin)
         .await

@@ -1,6 +1,6 @@
 //! `taffrail consume`: the value of each record and a newline, and nothing else on stdout.
 
-use super::{offsets_of, partitions_of, start_of, with_client};
+use super::{listen, offsets_of, partitions_of, start_of, with_client};
 use crate::arguments::{ConsumeOptions, Place};
 use crate::failure::{self, Failure};
 use crate::output;
@@ -96,9 +96,7 @@ async fn consume(
         let starts: Vec<_> = partitions.into_iter().map(|name| (name, start)).collect();
         consumer.assign(&starts);
     }
-    let mut signals = os
-        .terminations()
-        .map_err(|error| Failure::operation(format!("signals: {error}")))?;
+    let mut signals = listen(os)?;
     let read = read(os, &admin, &consumer, options, &mut stop, &mut signals).await;
     // Whatever ended the reading, positions of what was printed are kept.
     let closed = consumer.close().await;
@@ -343,11 +341,11 @@ impl Stop {
     async fn follow(&mut self, admin: &Admin<Os>, consumer: &Consumer<Os>) -> Result<(), Failure> {
         for rebalance in consumer.take_rebalances() {
             match rebalance {
+                // A member whom the group gives nothing is told that, and has nothing to wait for.
                 Rebalance::Assigned { partitions, .. } => {
                     self.learn_ends(admin, &partitions).await?;
                 }
-                // A member whom the group gives nothing has nothing to wait for.
-                Rebalance::Held { .. } => self.begun = true,
+                Rebalance::Held { .. } => {}
                 Rebalance::Revoked(names) | Rebalance::Lost(names) => {
                     self.ends.retain(|name, _| !names.contains(name));
                 }

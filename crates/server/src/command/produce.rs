@@ -3,13 +3,14 @@
 //! Lines end at `\n` and at nothing else; the last may lack it; an empty line is an empty record. Memory is bounded by the producer's: while it
 //! is full, stdin is not read.
 
-use super::connect;
+use super::{connect, listen};
 use crate::arguments::ProduceOptions;
 use crate::failure::Failure;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use std::collections::VecDeque;
+use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 use taffrail_client::{
@@ -17,7 +18,6 @@ use taffrail_client::{
 };
 use taffrail_env::Clock;
 use taffrail_os::Os;
-use taffrail_os::signal::{Termination, Terminations};
 
 /// The longest line: what the broker's largest frame can carry.
 const LINE_BYTES_MAX: usize = 100 << 20;
@@ -102,7 +102,10 @@ async fn produce(os: &Os, client: &Client<Os>, options: &ProduceOptions) -> Resu
     })
 }
 
-/// Sends line by line, until each line's fate is known. The error is about the input.
+/// Records on their way, by the numbers of their lines.
+type Deliveries = VecDeque<(u64, Delivery)>;
+
+/// Sends line by line, until each line's fate is known or a signal comes. The error is about the input.
 async fn send_lines(
     os: &Os,
     client: &Client<Os>,
@@ -110,33 +113,51 @@ async fn send_lines(
     options: &ProduceOptions,
     tally: &mut Tally,
 ) -> Result<(), Failure> {
-    let mut deliveries: VecDeque<(u64, Delivery)> = VecDeque::new();
-    let mut input = os.stdin().lines(LINE_BYTES_MAX);
+    let mut deliveries = Deliveries::new();
     let mut signals = listen(os)?;
-    let mut read = Ok(());
-    let mut stopped = None;
-    loop {
-        let next = match select(pin!(input.next()), pin!(signals.next())).await {
-            Either::Left((next, _)) => next,
-            Either::Right((signal, _)) => {
-                stopped = Some(signal);
-                break;
-            }
-        };
-        let Some(line) = next else { break };
-        let line = match line {
-            Ok(line) => line,
-            Err(error) => {
-                let number = tally.lines + 1;
-                read = Err(Failure::operation(format!(
-                    "stdin: line {number}: {error}; nothing from there on was sent"
-                )));
-                break;
-            }
-        };
-        tally.lines += 1;
+    let read = {
+        // Whatever it waits for, a line, a topic or room, a signal ends it.
+        let feed = pin!(feed(os, client, producer, options, tally, &mut deliveries));
+        match select(feed, pin!(signals.next())).await {
+            Either::Left((read, _)) => Ok(read),
+            Either::Right((signal, _)) => Err(signal),
+        }
+    };
+    let patience = async {
+        if read.is_ok() {
+            signals.next().await;
+        }
+        os.sleep(STOP_PATIENCE).await;
+    };
+    settle_all(producer, &mut deliveries, tally, patience).await;
+    read.unwrap_or_else(|signal| {
+        Err(Failure::operation(format!(
+            "stopped by {}: lines after line {} were not sent",
+            signal.name(),
+            tally.lines
+        )))
+    })
+}
+
+/// Sends the lines of stdin.
+async fn feed(
+    os: &Os,
+    client: &Client<Os>,
+    producer: &Producer<Os>,
+    options: &ProduceOptions,
+    tally: &mut Tally,
+    deliveries: &mut Deliveries,
+) -> Result<(), Failure> {
+    let mut input = os.stdin().lines(LINE_BYTES_MAX);
+    while let Some(line) = input.next().await {
+        let number = tally.lines + 1;
+        let line = line.map_err(|error| {
+            Failure::operation(format!(
+                "stdin: line {number}: {error}; nothing from there on was sent"
+            ))
+        })?;
         let record = record(line, options.key_separator.as_deref());
-        let sent = match tally.lines {
+        let sent = match number {
             1 => send_first(client, producer, options, record).await,
             _ => {
                 producer
@@ -144,14 +165,16 @@ async fn send_lines(
                     .await
             }
         };
+        // Counted only now: a signal may end the sending before.
+        tally.lines = number;
         match sent {
-            Ok(delivery) => deliveries.push_back((tally.lines, delivery)),
+            Ok(delivery) => deliveries.push_back((number, delivery)),
             Err(error) => {
                 let hopeless = matches!(
                     error,
                     SendError::NoSuchPartition { .. } | SendError::NotBegun(_)
                 );
-                tally.count(tally.lines, Err(error));
+                tally.count(number, Err(error));
                 if hopeless {
                     // What keeps one line from being sent keeps all of them; but the rest is still counted.
                     tally.lines += rest(&mut input, &mut tally.failed).await;
@@ -159,58 +182,32 @@ async fn send_lines(
                 }
             }
         }
-        settle(&mut deliveries, tally, DELIVERIES_MAX).await;
+        settle(deliveries, tally, DELIVERIES_MAX).await;
     }
-    finish(
-        os,
-        producer,
-        (&mut deliveries, tally),
-        &mut signals,
-        &mut stopped,
-    )
-    .await;
-    match stopped {
-        Some(signal) => Err(Failure::operation(format!(
-            "stopped by {}: lines after line {} were not sent",
-            signal.name(),
-            tally.lines
-        ))),
-        None => read,
-    }
+    Ok(())
 }
 
-fn listen(os: &Os) -> Result<Terminations, Failure> {
-    os.terminations()
-        .map_err(|error| Failure::operation(format!("signals: {error}")))
-}
-
-/// Waits for the fate of all that was sent. Whoever is told to stop does not wait for a broker that does not answer, but for one that
-/// does.
-async fn finish(
-    os: &Os,
+/// Waits for the fate of all that was sent, or until `patience` is over.
+async fn settle_all(
     producer: &Producer<Os>,
-    (deliveries, tally): (&mut VecDeque<(u64, Delivery)>, &mut Tally),
-    signals: &mut Terminations,
-    stopped: &mut Option<Termination>,
+    deliveries: &mut Deliveries,
+    tally: &mut Tally,
+    patience: impl Future<Output = ()>,
 ) {
-    let all = async {
-        producer.flush().await;
-        settle(deliveries, tally, 0).await;
+    let settled = {
+        let all = async {
+            producer.flush().await;
+            settle(deliveries, tally, 0).await;
+        };
+        matches!(select(pin!(all), pin!(patience)).await, Either::Left(_))
     };
-    let until = async {
-        match stopped {
-            Some(_) => os.sleep(STOP_PATIENCE).await,
-            None => *stopped = Some(signals.next().await),
-        }
-    };
-    let finished = matches!(select(pin!(all), pin!(until)).await, Either::Left(_));
-    if !finished {
+    if !settled {
         give_up(deliveries, tally);
     }
 }
 
 /// What has no fate yet will never be known here.
-fn give_up(deliveries: &mut VecDeque<(u64, Delivery)>, tally: &mut Tally) {
+fn give_up(deliveries: &mut Deliveries, tally: &mut Tally) {
     for (line, delivery) in deliveries.drain(..) {
         let unknown = SendError::TimedOut {
             may_be_written: true,
@@ -249,16 +246,17 @@ async fn rest(input: &mut taffrail_os::stdio::Lines, failed: &mut u64) -> u64 {
 }
 
 /// Counts what is known already, and waits until no more than `max` are on their way.
-async fn settle(deliveries: &mut VecDeque<(u64, Delivery)>, tally: &mut Tally, max: usize) {
-    while let Some((line, delivery)) = deliveries.front_mut() {
+async fn settle(deliveries: &mut Deliveries, tally: &mut Tally, max: usize) {
+    loop {
+        let waits = deliveries.len() > max;
+        let Some((line, delivery)) = deliveries.front_mut() else {
+            return;
+        };
+        // It stays in line until its fate is counted: whoever waits may be stopped.
         let fate = match delivery.now_or_never() {
             Some(fate) => fate,
-            None if deliveries.len() <= max => return,
-            None => {
-                let (line, delivery) = deliveries.pop_front().expect("there is a front");
-                tally.count(line, delivery.await);
-                continue;
-            }
+            None if waits => delivery.await,
+            None => return,
         };
         tally.count(*line, fate);
         deliveries.pop_front();
