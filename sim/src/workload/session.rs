@@ -235,6 +235,12 @@ impl Reader {
             return;
         };
         if response.error_code != 0 {
+            // Every answer in it was taken, so its epoch is right; it may have had to make room.
+            if ErrorCode::from(response.error_code) == ErrorCode::InvalidFetchSessionEpoch {
+                let (session, epoch) = asked;
+                let witness = format!("epoch {epoch} of session {session} is next, and is refused");
+                self.stage.object("FENCE-EPOCH", witness);
+            }
             return self.stage.count("sessions-refused");
         }
         let is_first = asked.1 == 0;
