@@ -5,6 +5,7 @@
 //! seed, small, so that everything that happens rarely in production happens all the time here.
 
 use crate::atlas::{Atlas, Law};
+use crate::checker::Violation;
 use crate::env::SimEnv;
 use crate::fault::FaultKind;
 use crate::history::{Bounds, Event};
@@ -57,20 +58,9 @@ pub struct Refusal {
     pub untouched: bool,
 }
 
-/// What a clean stop left behind that it should not have.
-#[derive(Clone, Debug)]
-pub struct Complaint {
-    pub invariant: &'static str,
-    pub why: String,
-}
-
-impl Complaint {
-    fn of_stop(why: String) -> Complaint {
-        Complaint {
-            invariant: "CHECKPOINT-ATOMIC",
-            why,
-        }
-    }
+/// A clean stop that was none.
+fn not_stopped(why: String) -> Violation {
+    Violation::new("CHECKPOINT-ATOMIC", why)
 }
 
 impl Refusal {
@@ -111,7 +101,7 @@ pub struct Broker {
     seen: RefCell<Option<Inspection>>,
     advances: Cell<u64>,
     /// What the offline verification found.
-    verified: RefCell<Option<Result<(), Complaint>>>,
+    verified: RefCell<Option<Result<(), Violation>>>,
     stopped_cleanly: Cell<bool>,
     /// The last stop was told of an error, or killed, perhaps only when it had written that all was done: whether it was clean,
     /// nobody knows.
@@ -316,19 +306,16 @@ impl Broker {
 
     async fn verify(&self, env: &SimEnv) {
         let verdict = match findings(env).await {
-            _ if !self.stopped_cleanly.get() => Err(Complaint::of_stop(format!(
+            _ if !self.stopped_cleanly.get() => Err(not_stopped(format!(
                 "the stop was not clean: {}",
                 self.stop_error.take().unwrap_or_default()
             ))),
-            Err(error) => Err(Complaint::of_stop(error)),
+            Err(error) => Err(not_stopped(error)),
             Ok(findings) => {
                 // What the disk did is not the product's mistake.
                 let mut findings = findings.into_iter();
                 match findings.find(|finding| !self.atlas.is_hurt(&finding.file)) {
-                    Some(finding) => Err(Complaint {
-                        invariant: finding.invariant,
-                        why: finding.to_string(),
-                    }),
+                    Some(finding) => Err(Violation::new(finding.invariant, finding.to_string())),
                     None => Ok(()),
                 }
             }
@@ -489,13 +476,13 @@ impl Broker {
     }
 
     /// Stops cleanly, verifies the directory, and starts again. What was wrong, if anything was.
-    pub async fn stop_and_verify(&self, patience: Duration) -> Result<(), Complaint> {
+    pub async fn stop_and_verify(&self, patience: Duration) -> Result<(), Violation> {
         self.verified.take();
         self.order.set(Order::Stop);
         let until = self.world.elapsed() + patience;
         while self.verified.borrow().is_none() {
             if self.world.elapsed() >= until {
-                return Err(Complaint::of_stop(format!(
+                return Err(not_stopped(format!(
                     "it has not stopped and been verified within {patience:?}"
                 )));
             }

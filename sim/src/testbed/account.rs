@@ -107,7 +107,7 @@ impl Cluster {
             1 => broker.power_cut(),
             _ => {
                 if let Err(found) = broker.stop_and_verify(PATIENCE).await {
-                    self.0.world.fail(found.invariant, found.why);
+                    self.0.world.fail(found.invariant, found.witness);
                     return false;
                 }
             }

@@ -1,6 +1,7 @@
 //! A reader that waits at the end of a partition while a record is on its way there: it gets it soon, however patient it said it was.
 
 use super::{Stage, producer};
+use crate::checker::Violation;
 use crate::env::SimEnv;
 use crate::history::ClientId;
 use futures_util::future::join;
@@ -21,17 +22,8 @@ const SOON: Duration = Duration::from_secs(5);
 /// So soon the acknowledgement comes, on a disk and a network that are well.
 const ACK_SOON: Duration = Duration::from_secs(10);
 
-/// Somebody was left waiting.
-pub struct Late {
-    pub invariant: &'static str,
-    pub why: String,
-}
-
-impl Late {
-    fn to_consumer(why: impl Into<String>) -> Late {
-        let (invariant, why) = ("LIVE-CONSUME", why.into());
-        Late { invariant, why }
-    }
+fn late_to_consumer(why: impl Into<String>) -> Violation {
+    Violation::new("LIVE-CONSUME", why.into())
 }
 
 /// Tries every partition so many times. Answers those whose reader or writer was left waiting.
@@ -41,7 +33,7 @@ pub async fn run(
     id: ClientId,
     times: u32,
     patience: Duration,
-) -> Vec<(TopicPartitionName, Late)> {
+) -> Vec<(TopicPartitionName, Violation)> {
     let brokers = std::slice::from_ref(&stage.broker);
     let client = Client::new(&env, brokers, ClientOptions::default());
     let options = ProducerOptions {
@@ -68,10 +60,10 @@ async fn wait(
     client: &Client<SimEnv>,
     producer: &Producer<SimEnv>,
     (id, partition): (ClientId, &TopicPartitionName),
-) -> Result<(), Late> {
+) -> Result<(), Violation> {
     let wanted = BTreeMap::from([(partition.clone(), OffsetSpec::Latest)]);
     let found = client.list_offsets(&wanted, env.now() + WAIT).await;
-    let found = found.map_err(|error| Late::to_consumer(error.to_string()))?;
+    let found = found.map_err(|error| late_to_consumer(error.to_string()))?;
     let end = found.get(partition).and_then(|found| found.offset);
     let options = ConsumerOptions {
         offset_reset: OffsetReset::Error,
@@ -96,27 +88,27 @@ async fn wait(
         let invariant = "LIVE-ACK";
         match sent {
             Ok(()) if took <= ACK_SOON => Ok(()),
-            Ok(()) => Err(Late {
+            Ok(()) => Err(Violation::new(
                 invariant,
-                why: format!("a record was acknowledged {took:?} after it was sent"),
-            }),
-            Err(why) => Err(Late { invariant, why }),
+                format!("a record was acknowledged {took:?} after it was sent"),
+            )),
+            Err(why) => Err(Violation::new(invariant, why)),
         }
     };
     let read = async {
         env.sleep(Duration::from_micros(pauses[1])).await;
         let records = consumer.poll(WAIT).await;
-        let records = records.map_err(|error| Late::to_consumer(error.to_string()));
+        let records = records.map_err(|error| late_to_consumer(error.to_string()));
         (records.map(|records| records.len()), env.now())
     };
     let (sent, (read, at)) = join(send, read).await;
     sent?;
     let acked = acked.get().unwrap_or(at);
     match read? {
-        0 => Err(Late::to_consumer(format!(
+        0 => Err(late_to_consumer(format!(
             "nothing came within {WAIT:?} to a reader who waited at the end"
         ))),
-        _ if at.saturating_since(acked) > SOON => Err(Late::to_consumer(format!(
+        _ if at.saturating_since(acked) > SOON => Err(late_to_consumer(format!(
             "a reader who waited at the end got a record {:?} after it was acknowledged",
             at.saturating_since(acked)
         ))),

@@ -168,7 +168,7 @@ async fn tells_at_once(world: &World, stage: &Rc<Stage>, thorough: bool) -> bool
     let errand = move |env, stage| prompt::run(env, stage, id, times, PATIENCE);
     let left = on_node(world, node, stage, errand).await;
     if let Some((partition, late)) = left.first() {
-        world.fail(late.invariant, format!("{partition}: {}", late.why));
+        world.fail(late.invariant, format!("{partition}: {}", late.witness));
     }
     left.is_empty()
 }
@@ -240,7 +240,7 @@ pub(super) async fn account(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage
             1 => broker.power_cut(),
             2 => {
                 if let Err(found) = broker.stop_and_verify(PATIENCE).await {
-                    return world.fail(found.invariant, found.why);
+                    return world.fail(found.invariant, found.witness);
                 }
             }
             _ if wounds => return trial::run(world, broker, stage, reader, round + 1).await,

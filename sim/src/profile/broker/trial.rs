@@ -90,7 +90,7 @@ pub(super) async fn run(
         1 => broker.power_cut(),
         _ => {
             if let Err(found) = broker.stop_and_verify(PATIENCE).await {
-                return world.fail(found.invariant, found.why);
+                return world.fail(found.invariant, found.witness);
             }
         }
     }
