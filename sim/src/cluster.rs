@@ -123,7 +123,9 @@ impl Broker {
     /// Adds the node; nothing runs yet.
     pub fn new(world: &World, options: NodeOptions, partitions: i32, law: Law) -> Rc<Broker> {
         let node = world.add_node(options);
-        Broker::with_config(world, node, draw_config(world, node, partitions), law)
+        let mut config = draw_config(world, node, partitions);
+        config.first_offset = draw_first_offset(world);
+        Broker::with_config(world, node, config, law)
     }
 
     /// The broker of a node that is there; nothing runs yet.
@@ -147,6 +149,11 @@ impl Broker {
             verifies_first: Cell::new(false),
             atlas: Atlas::open(world, node, Path::new(DATA), law),
         })
+    }
+
+    /// Where the logs of its topics begin.
+    pub fn first_offset(&self) -> Offset {
+        self.config.first_offset
     }
 
     /// `HOST:PORT` for clients.
@@ -238,7 +245,8 @@ impl Broker {
         let (number, incarnation) = (self.node.number(), self.world.incarnation(self.node));
         let committed = |seen: &Inspection| -> i64 {
             let marks = seen.partitions.iter().map(|view| view.high_watermark);
-            marks.sum()
+            // They only grow; the sum may lie beyond what there are numbers for.
+            marks.fold(0, i64::wrapping_add)
         };
         let before = self.seen.borrow().as_ref().map_or(0, committed);
         if committed(&seen) != before {
@@ -556,6 +564,16 @@ pub fn plain_config(node: NodeId) -> NodeConfig {
     config.memory_bytes = BUDGET_BYTES;
     config.storage.journal_file_bytes = 2 << 20;
     config
+}
+
+/// Mostly 0. Else so little below where a narrower number ends that the run passes it, or very far on.
+fn draw_first_offset(world: &World) -> Offset {
+    const BEFORE: Offset = 150;
+    let decisions = world.decisions();
+    let stream = decisions.stream("broker/config/first-offset");
+    let ends = [0, 0, 0, 0, 0, 1 << 31, 1 << 32, 1 << 62];
+    let end: Offset = ends[decisions.below(stream, ends.len() as u64) as usize];
+    (end - BEFORE).max(0)
 }
 
 /// What is small more rarely.

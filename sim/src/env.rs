@@ -8,7 +8,7 @@ use crate::world::{Alarm, World};
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::Poll;
-use taffrail_env::{Clock, Entropy, Instant, Spawn};
+use taffrail_env::{Clock, Entropy, FaultPoints, Instant, Spawn};
 
 /// The ground as one shard of one process of one node sees it.
 #[derive(Clone)]
@@ -87,6 +87,12 @@ impl Entropy for SimEnv {
             let bits = decisions.bits(stream).to_le_bytes();
             chunk.copy_from_slice(&bits[..chunk.len()]);
         }
+    }
+}
+
+impl FaultPoints for SimEnv {
+    fn strikes_at(&self, point: &'static str) -> bool {
+        self.is_alive() && self.0.world.strikes_at(&self.0.node, point)
     }
 }
 

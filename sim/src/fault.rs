@@ -75,6 +75,7 @@ catalogue! {
     ClientKill, "client-kill", "A client's process is killed at an await; another comes in its place. Met at once.";
     ClientPause, "client-pause", "No task of a client runs for 10 ms to 10 min. Met at the resume.";
     ClientCut, "client-cut", "A client is cut off from a server, one way or both. Met at once; what is held back counts as net-cut.";
+    CodePoint, "code-point", "The product takes the awkward way at one of its fault points. Met at once.";
     ClockOffset, "clock-offset", "The node's wall clock is wrong from the start. Met at once.";
     ClockDrift, "clock-drift", "The node's clocks run up to 500 ppm fast or slow. Met at once.";
     ClockStep, "clock-step", "The wall clock jumps by a second to ten years, either way. Met at once.";

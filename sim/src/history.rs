@@ -208,6 +208,10 @@ pub enum Event {
         partition: TopicPartition,
         found: Option<TopicId>,
     },
+    /// The logs of the topics of users begin at this offset, not at 0.
+    LogsBegin {
+        offset: Offset,
+    },
     /// Retention or an operator moved the start of the log on purpose.
     StartMoved {
         partition: TopicPartition,

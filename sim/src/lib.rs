@@ -3,7 +3,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use taffrail_client::{ConsumerOptions, OffsetReset, ProducerOptions, Record, StartAt, TopicPartitionName};
+//! use taffrail_client::{ProducerOptions, Record};
 //! use taffrail_sim::{Cluster, ClusterOptions, FaultKind, Simulation, World};
 //!
 //! /// What may go wrong, and how often at the most; each seed mixes its own.
@@ -23,27 +23,19 @@
 //!     cluster.rage(Duration::from_secs(2)).await; // By the menu; and then what every run is to see:
 //!     world.partition(&cluster.brokers(), &[writer.node]);
 //!     cluster.power_cut(cluster.brokers()[0]);
-//!     world.sleep(Duration::from_secs(1)).await;
 //!     cluster.heal();
 //!     writer.join().await.expect("nobody killed it");
-//!     let reader = cluster.client("reader", |node| async move {
-//!         let consumer = node.consumer(ConsumerOptions { offset_reset: OffsetReset::Error, ..ConsumerOptions::default() });
-//!         consumer.assign(&[(TopicPartitionName::new("orders", 0), StartAt::Earliest)]);
-//!         let mut read = 0;
-//!         while read < 40 {
-//!             read += consumer.poll(Duration::from_secs(1)).await.expect("nothing is broken any more").len();
-//!         }
-//!     });
-//!     reader.join().await.expect("nobody killed it");
 //!     cluster.account().await; // Is all that was acknowledged there, also after a kill and a power cut?
 //! }
 //!
 //! for seed in 0..3 {
 //!     let outcome = Simulation::new("orders", seed).with_menu(MENU).run(orders);
-//!     println!("{}", outcome.name); // Such as orders@0#c1d9...: the same seed gives the same hash.
-//!     outcome.expect_ok(); // Or panics with that name, the invariant that broke, and the witness.
+//!     outcome.expect_ok(); // Or panics with its name, such as orders@0#c1d9..., what broke, and the witness.
 //! }
 //! ```
+//!
+//! What else there is: readers ([`testbed::RecordedConsumer`], judged like the writer), topics deleted, brokers stopped and booted,
+//! clocks turned, disks filled, promises of one's own (`assert!`, or [`World::fail`]). The same seed gives the same run, and the same name.
 //!
 //! A user's `.cargo/config.toml` needs two flags. Without them the build stops and says so; setting `RUSTFLAGS` replaces them.
 //!
@@ -96,7 +88,7 @@ pub use fault::{FaultKind, Faults, Rates};
 pub use kernel::run_isolated;
 pub use net::{SimConnection, SimListener};
 pub use node::{Death, NodeId, NodeOptions, Trap};
-pub use run::{Failure, Limits, Outcome, Simulation};
+pub use run::{Failure, Limits, Outcome, Simulation, Strike};
 pub use scheduler::SchedulePolicy;
 pub use testbed::{Cluster, ClusterOptions};
 pub use trace::{Recording, RunName, TraceHash};

@@ -2,8 +2,10 @@
 
 mod broker;
 mod ground;
+mod pace;
 
 use crate::run::{Outcome, Simulation};
+use crate::story;
 
 /// What `taffrail-sim run --profile` takes.
 #[derive(Clone, Copy)]
@@ -32,6 +34,24 @@ pub const PROFILES: &[Profile] = &[
         about: "a small log server and its clients: the simulator's own disk, network and deaths, nothing of the broker",
         run: ground::run,
     },
+    Profile {
+        name: "all",
+        about: "a seed of smoke, then one of storage, and so on",
+        run: |simulation| match simulation.seed % 2 {
+            0 => broker::smoke(simulation),
+            _ => broker::storage(simulation),
+        },
+    },
+    Profile {
+        name: "idle",
+        about: "a measuring stick: one broker, three consumers that wait for ten minutes, no faults",
+        run: pace::idle,
+    },
+    Profile {
+        name: "busy",
+        about: "a measuring stick: one broker, three clients, 1,000 requests per simulated second, every fault",
+        run: pace::busy,
+    },
 ];
 
 impl Profile {
@@ -39,6 +59,9 @@ impl Profile {
     pub fn named(name: &str) -> Result<Profile, String> {
         let found = PROFILES.iter().find(|profile| profile.name == name);
         found.copied().ok_or_else(|| {
+            if name == story::PROFILE {
+                return "a story is told from its file: `scenario FILE`".to_owned();
+            }
             let names: Vec<&str> = PROFILES.iter().map(|profile| profile.name).collect();
             format!("no profile `{name}`; there are: {}", names.join(", "))
         })

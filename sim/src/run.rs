@@ -4,7 +4,7 @@ use crate::decision::{Decisions, Edits};
 use crate::fault::{FaultCount, FaultKind, Faults, Rates};
 use crate::kernel::{drive, run_isolated};
 use crate::node::NodeId;
-use crate::trace::{Checkpoint, Event, Recording, RunName, Trace};
+use crate::trace::{Checkpoint, Event, EventKind, Recording, RunName, Trace};
 use crate::world::World;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -225,7 +225,44 @@ pub struct Outcome<T> {
     pub decisions: Edits,
 }
 
+/// A fault that struck.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Strike {
+    pub time: Duration,
+    /// The node's name.
+    pub node: String,
+    pub kind: FaultKind,
+    /// At which fault point, if it was one.
+    pub point: Option<String>,
+}
+
+impl fmt::Display for Strike {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.time.as_secs_f64();
+        write!(f, "{seconds:.6} s, {}: {}", self.node, self.kind.name())?;
+        match &self.point {
+            Some(point) => write!(f, " ({point})"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl<T> Outcome<T> {
+    /// The faults that struck, as far as the trace was recorded.
+    pub fn strikes(&self) -> Vec<Strike> {
+        let faults = self.trace.iter().filter(|e| e.kind == EventKind::Fault);
+        let strike = |event: &Event| {
+            let node = (event.node as usize).checked_sub(1);
+            Some(Strike {
+                time: Duration::from_nanos(event.time),
+                node: self.nodes.get(node?)?.clone(),
+                kind: *FaultKind::ALL.get(event.a as usize)?,
+                point: event.text.clone(),
+            })
+        };
+        faults.filter_map(strike).collect()
+    }
+
     /// The harness's value; panics with the run's name and the verdict if it failed.
     pub fn expect_ok(self) -> T {
         match (self.failure, self.value) {

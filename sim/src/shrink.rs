@@ -14,7 +14,7 @@ use std::fmt;
 
 /// Draws at the beginning of a run that say how much of everything there is, each with the value that makes it smallest. A kind of
 /// client goes by a draw of its own.
-const SIZES: [(&str, u64); 7] = [
+const SIZES: [(&str, u64); 8] = [
     ("profile/brief", 1),
     ("profile/length", 0),
     ("profile/topics", 0),
@@ -23,6 +23,7 @@ const SIZES: [(&str, u64); 7] = [
     ("broker/restarts", 1),
     ("profile/law", 0),
     ("profile/wounds", 1),
+    ("broker/config/first-offset", 0),
 ];
 /// Draws that leave out a kind of client begin so.
 const WITHOUT: &str = "profile/without/";

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use words::Words;
 
 /// What runs are called that follow a story; the seed decides delays and the order of tasks.
-const PROFILE: &str = "story";
+pub(crate) const PROFILE: &str = "story";
 
 /// See the module's head.
 pub struct Story {

@@ -265,7 +265,13 @@ impl Cluster {
         node
     }
 
-    fn next_client(&self) -> u32 {
+    /// What the cluster's clients share.
+    pub(crate) fn stage(&self) -> &Rc<Stage> {
+        &self.0.stage
+    }
+
+    /// The number of one more client, as judges know it.
+    pub(crate) fn next_client(&self) -> u32 {
         let number = self.0.next_client.get();
         self.0.next_client.set(number + 1);
         number

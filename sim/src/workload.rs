@@ -6,6 +6,7 @@
 
 pub mod commits;
 pub mod group;
+pub mod pace;
 mod peer;
 pub mod pipeliner;
 pub mod producer;
@@ -90,6 +91,8 @@ pub struct Stage {
     pub steady: Cell<bool>,
     /// Clients that commit offsets for a group of their own.
     pub committers: RefCell<Vec<ClientId>>,
+    /// Where all logs begin.
+    pub first_offset: Cell<Offset>,
     /// What the broker's disk may damage.
     pub atlas: Rc<Atlas>,
     /// Names of topics by their true ids, as far as the broker was seen with them.
@@ -124,6 +127,7 @@ impl Stage {
             has_members: Cell::new(false),
             steady: Cell::new(false),
             committers: RefCell::default(),
+            first_offset: Cell::new(0),
             atlas,
             names: RefCell::default(),
             court: RefCell::default(),
@@ -230,6 +234,21 @@ impl Stage {
         let damaged = self.atlas.refusable().into_iter();
         let here = damaged.filter(|(damaged, _, _)| identity(*damaged) == partition);
         here.map(|(_, from, to)| (from, to)).collect()
+    }
+
+    /// All logs begin here.
+    pub fn begin_logs_at(&self, offset: Offset) {
+        if offset != 0 {
+            self.first_offset.set(offset);
+            self.tell(Event::LogsBegin { offset });
+        }
+    }
+
+    /// An offset of a log that reaches to `end`, as far as somebody knows; that end among them.
+    pub fn pick_offset(&self, stream: Stream, end: Offset) -> Offset {
+        let first = self.first_offset.get();
+        let span = end.saturating_sub(first).max(0) as u64;
+        first + self.world.decisions().below(stream, span + 1) as Offset
     }
 
     /// Every partition of the workload.

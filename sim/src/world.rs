@@ -49,6 +49,8 @@ pub struct Inner {
     pub(crate) polls: Cell<u64>,
     pub(crate) operations: Cell<u64>,
     pub(crate) tally: RefCell<BTreeMap<&'static str, u64>>,
+    /// The fault points that were come to, and whether they may strike in this run.
+    points: RefCell<BTreeMap<&'static str, bool>>,
     pub(crate) told: RefCell<Vec<Told>>,
     pub(crate) partitions: RefCell<BTreeMap<TopicPartition, String>>,
     nodes: RefCell<Vec<Rc<Node>>>,
@@ -92,6 +94,7 @@ impl World {
             polls: Cell::new(0),
             operations: Cell::new(0),
             tally: RefCell::default(),
+            points: RefCell::default(),
             told: RefCell::default(),
             partitions: RefCell::default(),
             nodes: RefCell::new(Vec::new()),
@@ -441,6 +444,34 @@ impl World {
             self.fault(node.id, kind, 0);
         }
         struck
+    }
+
+    /// Whether this node takes the awkward way at a fault point. Half of the points are left alone in a run.
+    pub(crate) fn strikes_at(&self, node: &Node, point: &'static str) -> bool {
+        let (faults, kind) = (&self.0.faults, FaultKind::CodePoint);
+        if faults.rate(kind) == 0 || faults.strikes_never(node.id, kind) {
+            return false;
+        }
+        let decisions = &self.0.decisions;
+        let mut points = self.points.borrow_mut();
+        let is_chosen = *points.entry(point).or_insert_with(|| {
+            let stream = decisions.stream(&format!("point/{point}"));
+            decisions.below(stream, 2) == 0
+        });
+        let stream = || node.fault_stream(kind, decisions);
+        if !is_chosen || !faults.strikes(kind, decisions, stream) {
+            return false;
+        }
+        faults.count_injected(kind);
+        let details = (kind as u64, crate::trace::digest(point.as_bytes()), 0);
+        let (number, now) = (node.id.number(), self.now.get());
+        let mut trace = self.trace.borrow_mut();
+        let name = || Some(point.to_owned());
+        trace.event(EventKind::Fault, number, now, details, name);
+        drop(trace);
+        faults.count_met(kind);
+        self.count(point);
+        true
     }
 
     /// Counts a fault and puts it into the trace.

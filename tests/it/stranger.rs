@@ -90,6 +90,7 @@ debug = "line-tables-only"
 
 [profile.dev.package."*"]
 opt-level = 1
+debug = false
 
 {unoptimised}"#,
         root = root().display(),

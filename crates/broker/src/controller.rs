@@ -19,7 +19,7 @@ use futures_util::future::join_all;
 use futures_util::{SinkExt, StreamExt};
 use taffrail_env::Env;
 use taffrail_record::builder::{BatchBuilder, ProducerFields};
-use taffrail_record::{Codec, TopicId, TopicPartition};
+use taffrail_record::{Codec, Offset, TopicId, TopicPartition};
 use taffrail_replication::active_active::Sequencer;
 use taffrail_replication::{Machine, Term, encoding};
 use taffrail_storage::{AppendError, LogConfig, ReadError, StorageError};
@@ -91,6 +91,7 @@ pub(crate) struct Controller<E: Env> {
     settings: Rc<Settings>,
     sequencer: RefCell<Sequencer<Metadata, Caller>>,
     snapshot_interval: u64,
+    first_offset: Offset,
     snapshot_at: Cell<u64>,
     queue: mpsc::Sender<(Command, Caller)>,
     /// Counts the commands that were applied, those read from the log at the start included.
@@ -139,6 +140,7 @@ impl<E: Env> Controller<E> {
             router,
             settings,
             snapshot_interval: config.metadata_snapshot_interval,
+            first_offset: config.first_offset,
             snapshot_at: Cell::new(sequencer.position() - replayed),
             sequencer: RefCell::new(sequencer),
             queue,
@@ -303,7 +305,10 @@ impl<E: Env> Controller<E> {
         let Some(topic) = metadata.topic_by_id(id) else {
             return Vec::new();
         };
-        let config = self.settings.topic(topic).log_config(topic.internal);
+        let mut config = self.settings.topic(topic).log_config(topic.internal);
+        if !topic.internal {
+            config.first_offset = self.first_offset;
+        }
         let mine = |replicas: &[i32]| replicas.contains(&self.node_id);
         topic
             .partitions
@@ -456,7 +461,9 @@ impl<E: Env> Controller<E> {
 
     async fn snapshot_if_due(&self) {
         let position = self.sequencer.borrow().position();
-        if position >= self.snapshot_at.get() + self.snapshot_interval {
+        let is_due = position >= self.snapshot_at.get() + self.snapshot_interval;
+        let is_news = position > self.snapshot_at.get();
+        if is_due || is_news && self.env.strikes_at("metadata/snapshot") {
             self.snapshot().await;
         }
     }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use taffrail_env::Env;
+use taffrail_record::Offset;
 use taffrail_storage::{Health, Identity, Options, StorageError};
 
 use crate::broker::Broker;
@@ -47,6 +48,9 @@ pub struct NodeConfig {
     pub metadata_snapshot_interval: u64,
     /// So much is logged of groups between two snapshots, in bytes, or as much as the snapshot is large.
     pub group_snapshot_bytes_min: usize,
+    /// The offset of the first record in each partition of a topic made from now on. 0, but where mistakes with large numbers are
+    /// looked for.
+    pub first_offset: Offset,
 }
 
 impl NodeConfig {
@@ -63,6 +67,7 @@ impl NodeConfig {
             storage: Options::default(),
             metadata_snapshot_interval: SNAPSHOT_INTERVAL,
             group_snapshot_bytes_min: SNAPSHOT_BYTES_MIN,
+            first_offset: 0,
         }
     }
 }

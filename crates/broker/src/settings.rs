@@ -87,6 +87,7 @@ impl TopicSettings {
                 config::Durability::Replicated => LogDurability::Replicated,
             },
             reserve_ahead_bytes: 0,
+            first_offset: 0,
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod clock;
 pub mod conformance;
 pub mod disk;
 pub mod entropy;
+pub mod fault_point;
 pub mod mailbox;
 pub mod net;
 pub mod spawn;
@@ -22,10 +23,11 @@ pub mod spawn;
 pub use clock::{Clock, Instant};
 pub use disk::{Directory, Disk, DiskError, DiskErrorKind, DiskOperation, File, OpenMode};
 pub use entropy::Entropy;
+pub use fault_point::{FaultPoints, dawdle};
 pub use net::{Connection, Listener, Net, NetError, NetErrorKind};
 pub use spawn::Spawn;
 
 /// All of the ground at once. A handle: cloning is cheap, and every clone is the same node and shard.
-pub trait Env: Clock + Disk + Net + Entropy + Spawn + Clone + 'static {}
+pub trait Env: Clock + Disk + Net + Entropy + FaultPoints + Spawn + Clone + 'static {}
 
-impl<T: Clock + Disk + Net + Entropy + Spawn + Clone + 'static> Env for T {}
+impl<T: Clock + Disk + Net + Entropy + FaultPoints + Spawn + Clone + 'static> Env for T {}

@@ -3,7 +3,7 @@
 use crate::Os;
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
-use taffrail_env::Entropy;
+use taffrail_env::{Entropy, FaultPoints};
 
 impl Entropy for Os {
     fn fill(&self, _label: &'static str, mut buffer: &mut [u8]) {
@@ -16,3 +16,6 @@ impl Entropy for Os {
         }
     }
 }
+
+/// Where it is in earnest, nothing is awkward on purpose.
+impl FaultPoints for Os {}

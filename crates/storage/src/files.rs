@@ -51,6 +51,12 @@ impl<F: Clone> OpenFiles<F> {
         }
     }
 
+    /// Closes all.
+    pub fn clear(&mut self) {
+        self.files.clear();
+        self.by_use.clear();
+    }
+
     /// Closes the files of one log (of its segments up to `base_max`).
     pub fn remove_log(&mut self, number: u64, base_max: Offset) {
         let first = (number, FileKind::Segment, Offset::MIN);

@@ -20,7 +20,7 @@ use futures_util::lock::MutexGuard;
 use std::pin::pin;
 use std::rc::Rc;
 use taffrail_env::disk::DiskResult;
-use taffrail_env::{Disk, DiskError, DiskErrorKind, Env};
+use taffrail_env::{Disk, DiskError, DiskErrorKind, Env, dawdle};
 use taffrail_record::Offset;
 
 pub(crate) use extend::{destination, open_to_extend};
@@ -72,6 +72,7 @@ pub async fn run<E: Env>(shard: Rc<Shard<E>>) {
             clear(&shard, before).await;
             continue;
         }
+        dawdle(&shard.env, "flush/late").await;
         let logs = next_in_queue(&shard);
         if logs.is_empty() {
             shard.flush_bell.heard().await;
@@ -85,7 +86,11 @@ pub async fn run<E: Env>(shard: Rc<Shard<E>>) {
 
 fn next_in_queue<E: Env>(shard: &Shard<E>) -> Vec<Rc<LogInner>> {
     let mut queue = shard.flush_queue.borrow_mut();
-    let count = queue.len().min(shard.options.flush_files_max);
+    let count = match shard.env.strikes_at("flush/one-log") {
+        true => 1,
+        false => shard.options.flush_files_max,
+    };
+    let count = queue.len().min(count);
     let logs: Vec<Rc<LogInner>> = queue.drain(..count).collect();
     for log in &logs {
         log.running.borrow_mut().flush_queued = false;
@@ -159,6 +164,7 @@ fn sort_out<E: Env>(shard: &Shard<E>, before: Place) -> (Vec<Rc<LogInner>>, Vec<
         }
         let mut running = log.running.borrow_mut();
         let is_small = !shard.crowded.get()
+            && !shard.env.strikes_at("clear/write-out")
             && running.tail.dirty_bytes() <= shard.options.copy_forward_bytes_max;
         if is_small && needed <= budget && running.copies < COPIES_MAX {
             budget -= needed;

@@ -159,14 +159,15 @@ impl<E: Env> Logs<E> {
             .next_log_number
             .set(number + self.shard.shards as u64);
         let (done, wait) = oneshot::channel();
+        let first = config.first_offset;
         let then = move |shard: &Rc<Shard<E>>| {
-            let state = LogState::new(partition, number, 0, 0);
+            let state = LogState::new(partition, number, first, 0);
             let log = Rc::new(LogInner::new(state, config, true));
             shard.creating.borrow_mut().remove(&partition);
             shard.logs.borrow_mut().insert(partition, log.clone());
             let _nobody_waits = done.send(log);
         };
-        let entry = Entry::create(LogKey { partition, number }, 0, 0);
+        let entry = Entry::create(LogKey { partition, number }, 0, first);
         self.shard
             .submit(Lane::Ordinary, entry, InFlight::Then(Box::new(then)));
         match wait.await {

@@ -3,6 +3,7 @@
 //! Every bound of this crate is a field here, so that tests and the simulator can make each of them small.
 
 use std::time::Duration;
+use taffrail_record::Offset;
 
 /// Bounds and sizes of one data directory.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +96,8 @@ pub struct LogConfig {
     pub durability: Durability,
     /// Room that is always kept reserved ahead, so that this log can be written while the disk is full.
     pub reserve_ahead_bytes: u64,
+    /// The offset of the first record. Counts when the log is made only.
+    pub first_offset: Offset,
 }
 
 impl Default for LogConfig {
@@ -112,6 +115,7 @@ impl Default for LogConfig {
             cleanup_delete: true,
             durability: Durability::Synced,
             reserve_ahead_bytes: 0,
+            first_offset: 0,
         }
     }
 }

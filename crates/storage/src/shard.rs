@@ -368,6 +368,9 @@ impl<E: Env> Shard<E> {
         mode: OpenMode,
     ) -> DiskResult<<E as Disk>::File> {
         let key: FileKey = (log.number, kind, base_offset);
+        if self.env.strikes_at("files/close-all") {
+            self.files.borrow_mut().clear();
+        }
         if let Some(file) = self.files.borrow_mut().get(&key) {
             return Ok(file);
         }

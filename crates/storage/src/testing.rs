@@ -20,7 +20,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use taffrail_env::disk::{DiskResult, Entry, Space};
 use taffrail_env::net::{NetError, NetErrorKind, NetResult};
-use taffrail_env::{Clock, Connection, Disk, Entropy, Instant, Listener, Net, OpenMode, Spawn};
+use taffrail_env::{
+    Clock, Connection, Disk, Entropy, FaultPoints, Instant, Listener, Net, OpenMode, Spawn,
+};
 
 /// A seeded generator.
 pub struct Dice(Cell<u64>);
@@ -251,6 +253,8 @@ impl Entropy for TestEnv {
         }
     }
 }
+
+impl FaultPoints for TestEnv {}
 
 impl Spawn for TestEnv {
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {

@@ -9,6 +9,8 @@ use taffrail_record::{Offset, TopicPartition};
 /// Remembers every acknowledged record that must still be there.
 #[derive(Default)]
 pub struct AckedDurable {
+    /// Where all logs begin.
+    first: Offset,
     acked: BTreeMap<TopicPartition, BTreeMap<Offset, u64>>,
     /// Where each partition may start, at the most.
     start: BTreeMap<TopicPartition, Offset>,
@@ -30,7 +32,8 @@ impl AckedDurable {
             return Ok(());
         };
         let lost = |witness: String| Err(Violation::new("ACKED-DURABLE", witness));
-        let allowed = self.start.get(partition).copied().unwrap_or(0);
+        let moved = self.start.get(partition).copied();
+        let allowed = moved.unwrap_or_default().max(self.first);
         if *start > allowed {
             return lost(format!(
                 "{partition:?} starts at {start}; nothing moved its start past {allowed}"
@@ -59,6 +62,7 @@ impl Checker for AckedDurable {
             acked.insert(offset, sent.record.id);
         }
         match case.event {
+            Event::LogsBegin { offset } => self.first = *offset,
             Event::StartMoved { partition, start } => {
                 let allowed = self.start.entry(*partition).or_default();
                 *allowed = (*allowed).max(*start);

@@ -10,6 +10,8 @@ use taffrail_record::{Offset, TopicPartition};
 /// Remembers the last bounds of each partition, as they were seen and as each client was told of them.
 #[derive(Default)]
 pub struct OffsetOrder {
+    /// Where all logs begin.
+    first: Offset,
     last: BTreeMap<TopicPartition, Bounds>,
     told: BTreeMap<(ClientId, TopicPartition), Offset>,
 }
@@ -22,9 +24,9 @@ impl OffsetOrder {
         if bounds.start >= before.start && bounds.high_watermark >= before.high_watermark {
             return Ok(());
         }
-        let invariant = match bounds.end {
-            0 => "DELETE-NEEDS-TOMBSTONE",
-            _ => "OFFSET-ORDER",
+        let invariant = match bounds.end == self.first {
+            true => "DELETE-NEEDS-TOMBSTONE",
+            false => "OFFSET-ORDER",
         };
         Err(Violation::new(
             invariant,
@@ -55,6 +57,9 @@ impl Checker for OffsetOrder {
     }
 
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
+        if let Event::LogsBegin { offset } = case.event {
+            self.first = *offset;
+        }
         match (case.event, case.polled) {
             (
                 Event::Exposed {

@@ -23,6 +23,8 @@ struct Begun {
 /// Remembers how far each log surely reached, and where it surely started.
 #[derive(Default)]
 pub struct OffsetRangeTruth {
+    /// Where all logs begin.
+    first: Offset,
     acked_end: BTreeMap<TopicPartition, Offset>,
     /// Where each log may start, at the most, as far as somebody said beforehand.
     start_max: BTreeMap<TopicPartition, Offset>,
@@ -94,7 +96,8 @@ impl OffsetRangeTruth {
             }
             Event::PollOutOfRange { operation } => {
                 let end = self.polls.remove(operation).map_or(0, |begun| begun.end);
-                let start = self.start_max.get(&partition).copied().unwrap_or(0);
+                let moved = self.start_max.get(&partition).copied();
+                let start = moved.unwrap_or_default().max(self.first);
                 if start <= position && position <= end && !case.is_deleted(partition) {
                     let doubts = self.doubts.entry(partition).or_default();
                     doubts.push((position, end));
@@ -141,6 +144,10 @@ impl Checker for OffsetRangeTruth {
             *end = (*end).max(offset + 1);
         }
         match case.event {
+            Event::LogsBegin { offset } => {
+                self.first = *offset;
+                Ok(())
+            }
             Event::StartMoved { partition, start } => {
                 let known = self.start_max.entry(*partition).or_default();
                 *known = (*known).max(*start);

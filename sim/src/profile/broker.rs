@@ -73,7 +73,7 @@ const SMOKE_MENU: &[(FaultKind, u32)] = &[
 ];
 
 /// Everything. What damages synced data does so where the run's law allows it.
-const STORAGE_MENU: &[(FaultKind, u32)] = &[
+pub(super) const STORAGE_MENU: &[(FaultKind, u32)] = &[
     (FaultKind::DiskBitRot, 30_000),
     (FaultKind::DiskLatentSector, 10_000),
     (FaultKind::DiskLostWrite, 50_000),
@@ -114,6 +114,7 @@ const STORAGE_MENU: &[(FaultKind, u32)] = &[
     (FaultKind::ClientKill, 10_000),
     (FaultKind::ClientPause, 2_000),
     (FaultKind::ClientCut, 5_000),
+    (FaultKind::CodePoint, 50_000),
     (FaultKind::ClockOffset, 200_000),
     (FaultKind::ClockDrift, 300_000),
     (FaultKind::ClockStep, 20_000),
@@ -188,6 +189,7 @@ async fn live(world: World, size: Size) {
     let atlas = broker.atlas().clone();
     let topics = draw_topics(&world, partitions);
     let stage = Stage::new(&world, broker.address(), topics, atlas.clone());
+    stage.begin_logs_at(broker.first_offset());
     witness::watch(&world, broker.node, &stage);
     let (starter, told) = (broker.clone(), stage.clone());
     let chaos = Chaos::begin(&world, &[broker.node], move |_, _| starter.start(&told));

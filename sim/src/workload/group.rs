@@ -238,7 +238,7 @@ impl Member {
         operation
     }
 
-    /// Where it began to read what it was given is what the group committed. At 0 it may as well have found no commit.
+    /// Where it began to read what it was given is what the group committed. At the first offset it may as well have found no commit.
     fn tell_beginnings(&self, given: &BTreeMap<TopicPartitionName, Vec<(Offset, Written)>>) {
         self.beginnings.borrow_mut().retain(|partition, operation| {
             let first = given.get(partition).map(|records| records[0].0);
@@ -246,9 +246,10 @@ impl Member {
                 return true;
             };
             let operation = *operation;
-            self.stage.tell(match found {
-                0 => Event::CommittedFailed { operation },
-                _ => Event::CommittedAcked {
+            let is_first = found == self.stage.first_offset.get();
+            self.stage.tell(match is_first {
+                true => Event::CommittedFailed { operation },
+                false => Event::CommittedAcked {
                     operation,
                     offset: Some(found),
                 },

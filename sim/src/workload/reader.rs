@@ -52,7 +52,7 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
         let start = match decisions.below(choice, 4) {
             0 => StartAt::Earliest,
             1 => StartAt::Offset(end),
-            _ => StartAt::Offset(decisions.below(choice, end as u64 + 1) as i64),
+            _ => StartAt::Offset(stage.pick_offset(choice, end)),
         };
         let visits = 1 + decisions.below(choice, 40);
         follow(&stage, &client, id, &partition, start, visits).await;

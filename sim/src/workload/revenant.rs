@@ -120,7 +120,7 @@ impl Revenant {
 
     async fn read(&mut self, peer: &mut Peer, partition: TopicPartition) -> Option<()> {
         let known = self.ends.get(&partition).copied().unwrap_or(0);
-        let position = self.draw(known as u64 + 1) as Offset;
+        let position = self.stage.pick_offset(self.choice, known);
         let operation = self.stage.next_operation();
         self.stage.tell(Event::PollStarted {
             operation,

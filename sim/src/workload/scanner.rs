@@ -104,7 +104,7 @@ impl Scanner {
         let partition = self.stage.pick_partition(self.choice);
         let identity = self.stage.identity(&partition);
         let known = self.ends.get(&partition).copied().unwrap_or(0);
-        let position = self.draw(known as u64 + 1) as Offset;
+        let position = self.stage.pick_offset(self.choice, known);
         let wanted = FetchPartition {
             partition: partition.partition,
             fetch_offset: position,
@@ -155,7 +155,7 @@ impl Scanner {
         let identity = resident.identity;
         let known = self.batch_ends.remove(&identity).unwrap_or_default();
         let (position, epoch) = match self.draw(known.len() as u64 + 1) {
-            0 => (0, -1),
+            0 => (self.stage.first_offset.get(), -1),
             place => known[place as usize - 1],
         };
         let wanted = FetchPartition {

@@ -85,7 +85,7 @@ pub async fn catch_up(
     let name = format!("session-{id}");
     let mut reader = Reader::new(&stage, id, BYTES_MAX);
     for partition in wanted.into_keys() {
-        reader.begin_to_read(partition, 0);
+        reader.begin_to_read(partition, stage.first_offset.get());
     }
     loop {
         let lags = |(partition, found): (&TopicPartitionName, &taffrail_client::FoundOffset)| {
@@ -154,12 +154,13 @@ impl Reader {
             }
             (2, Some(place)) => {
                 // Reads something again.
-                let back = self.draw(place.position as u64 + 1) as Offset;
+                let back = self.stage.pick_offset(self.choice, place.position);
                 self.begin_to_read(partition, back);
                 self.fetch(peer).await
             }
             (_, None) => {
-                self.begin_to_read(partition, 0);
+                let first = self.stage.first_offset.get();
+                self.begin_to_read(partition, first);
                 self.fetch(peer).await
             }
             _ => self.fetch(peer).await,

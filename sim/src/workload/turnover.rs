@@ -320,15 +320,15 @@ impl Turnover {
 
     /// Nothing can be deleted that is not there yet.
     async fn cut_too_much(&self, admin: &Admin<SimEnv>, identity: TopicPartition) {
-        const FAR: Offset = 1 << 40;
+        let far = self.stage.first_offset.get() + (1 << 40);
         self.stage.count("deletions-beyond-the-end");
         if admin
-            .delete_records(&self.partition, Some(FAR))
+            .delete_records(&self.partition, Some(far))
             .await
             .is_ok()
         {
             let witness = format!(
-                "{identity:?}: what lies before {FAR} was deleted, which is beyond its end"
+                "{identity:?}: what lies before {far} was deleted, which is beyond its end"
             );
             self.stage.object("OFFSET-RANGE-TRUTH", witness);
         }
@@ -337,7 +337,7 @@ impl Turnover {
     /// Deletes the records before some place that was read.
     async fn cut(&self, admin: &Admin<SimEnv>, follower: &Follower, cut_max: &mut Offset) {
         let position = follower.consumer.position(&self.partition).unwrap_or(0);
-        let offset = self.below(position as u64 + 1) as Offset;
+        let offset = self.stage.pick_offset(self.choice, position);
         *cut_max = (*cut_max).max(offset);
         self.stage.tell(Event::StartMoved {
             partition: follower.identity,

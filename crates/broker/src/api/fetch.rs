@@ -196,7 +196,8 @@ async fn fetch<E: Env>(
     let is_decided = partitions.is_empty()
         || partitions.iter().any(Partition::has_news)
         || readable >= limits.min_bytes
-        || broker.env.now() >= deadline;
+        || broker.env.now() >= deadline
+        || broker.env.strikes_at("fetch/early");
     if !is_decided {
         let wait = wait_for_more(call, context, limits, &mut partitions);
         if until(&broker.env, deadline, wait).await.is_none() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, ready};
-use taffrail_env::{Env, Instant};
+use taffrail_env::{Env, Instant, dawdle};
 use taffrail_record::batch::{BatchHeader, TimestampType as RecordTimestampType};
 use taffrail_record::compression::DecompressLimit;
 use taffrail_record::validate::{
@@ -519,7 +519,10 @@ async fn wait<E: Env>(
         Outcome::Refused(refused) => Err(refused),
         Outcome::Appending(appending) => {
             let log = appending.partition;
-            match until(&broker.env, terms.deadline, appending.done()).await {
+            dawdle(&broker.env, "produce/late").await;
+            let done = until(&broker.env, terms.deadline, appending.done()).await;
+            let may_wait = !broker.env.strikes_at("produce/time-out");
+            match done.filter(|_| may_wait) {
                 Some(result) => result.map_err(|error| refusal(&error, log)),
                 // The batch may yet become durable; a retry of an idempotent producer finds out.
                 None => Err(ErrorCode::RequestTimedOut.into()),

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use futures_channel::mpsc;
 use futures_util::future::{join_all, select};
 use futures_util::{FutureExt, StreamExt};
-use taffrail_env::{Env, Instant};
+use taffrail_env::{Env, Instant, dawdle};
 use taffrail_record::{TopicId, TopicPartition};
 
 use self::partition::{Partition, Shared};
@@ -119,6 +119,9 @@ impl<E: Env> Groups<E> {
     }
 
     fn partition(&self, group_id: &str) -> Result<Rc<Partition<E>>, GroupError> {
+        if self.shared.env.strikes_at("coordinator/loading") {
+            return Err(GroupError::Loading);
+        }
         let served = self.served.borrow();
         let (_, partitions) = served.as_ref().ok_or(GroupError::NotCoordinator)?;
         let index = partition_for(group_id, partitions.len() as i32);
@@ -160,9 +163,11 @@ impl<E: Env> Groups<E> {
     /// OffsetCommit.
     pub async fn commit(&self, request: CommitRequest) -> Result<OffsetAnswers, GroupError> {
         let partition = self.partition(&request.group_id)?;
-        partition
+        let answers = partition
             .act_to_write(|coordinator, now, effects| coordinator.commit(now, request, effects))
-            .await?
+            .await?;
+        dawdle(&self.shared.env, "commit/late").await;
+        answers
     }
 
     /// OffsetFetch of these partitions, or of all that the group has committed.

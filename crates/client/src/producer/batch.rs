@@ -40,6 +40,8 @@ pub struct Batch<W> {
     pub created: Instant,
     pub deadline: Instant,
     pub stamp: Option<Stamp>,
+    /// How many batches of the partition were stamped before it.
+    pub turn: u64,
     /// Tries that ended, well or not.
     pub tries: u32,
     /// Not to be sent before this.
@@ -67,6 +69,7 @@ impl<W> Batch<W> {
             created: now,
             deadline: now + delivery_timeout,
             stamp: None,
+            turn: 0,
             tries: 0,
             not_before: now,
             unanswered: false,

@@ -7,6 +7,8 @@
 //! - batches are tried in the order in which they were begun, and while an earlier one waits to be tried again no later
 //!   one that was tried before goes ahead of it;
 //! - a batch that may be in the log is never sent under another stamp, so nothing is written twice;
+//! - no batch is stamped that would be the sixth from the earliest one whose fate is not known: the broker remembers five, and an
+//!   earlier one that is tried again must not find itself forgotten;
 //! - a batch that the broker finds too large goes again in two halves, each with its part of the sequence numbers, unless it may be in
 //!   the log already: the broker would not know the halves of what it has for a repetition;
 //! - a hole in the sequence, left by a batch that was given up, is closed by beginning again at sequence 0 in
@@ -83,6 +85,8 @@ pub struct PartitionQueue<W> {
     waiting: VecDeque<Batch<W>>,
     in_flight: VecDeque<Batch<W>>,
     place: Option<Place>,
+    /// Batches that were stamped.
+    turns: u64,
     /// The broker refused the earliest batch as out of sequence: begin again once nothing is on its way.
     restart: bool,
     /// The latest batch that was given up but may be in the log, or get there late, until a later one is acknowledged.
@@ -99,6 +103,7 @@ impl<W> PartitionQueue<W> {
             waiting: VecDeque::new(),
             in_flight: VecDeque::new(),
             place: None,
+            turns: 0,
             restart: false,
             hole: None,
             unreachable: None,
@@ -163,7 +168,16 @@ impl<W> PartitionQueue<W> {
         // A retry goes alone in front: were a later one tried beside it, it would only be refused again.
         let overtakes =
             first.stamp.is_some() && self.in_flight.iter().any(|batch| batch.id < first.id);
-        (first.not_before <= now && !overtakes).then_some(first)
+        let waits = overtakes || first.stamp.is_none() && self.remembered() >= limit as u64;
+        (first.not_before <= now && !waits).then_some(first)
+    }
+
+    /// How many batches the broker has to remember so that it knows each of those whose fate is not known here.
+    fn remembered(&self) -> u64 {
+        let stamped = self.in_flight.iter().chain(&self.waiting);
+        let stamped = stamped.filter(|batch| batch.stamp.is_some());
+        let earliest = stamped.map(|batch| batch.turn).min();
+        earliest.map_or(0, |earliest| self.turns - earliest)
     }
 
     /// When [`PartitionQueue::candidate`] may answer otherwise for time's sake alone.
@@ -174,13 +188,14 @@ impl<W> PartitionQueue<W> {
     /// Takes the candidate to be sent, and gives it its stamp. `identity` is `None` without idempotence.
     pub fn send(&mut self, identity: Option<Identity>) -> (BatchId, Bytes) {
         let mut batch = self.waiting.pop_front().expect("there is a candidate");
-        let stamp = match identity {
-            None => None,
-            Some(identity) => Some(
-                batch
-                    .stamp
-                    .unwrap_or_else(|| self.next_stamp(identity, &batch)),
-            ),
+        let stamp = match (identity, batch.stamp) {
+            (None, _) => None,
+            (Some(_), Some(stamp)) => Some(stamp),
+            (Some(identity), None) => {
+                batch.turn = self.turns;
+                self.turns += 1;
+                Some(self.next_stamp(identity, &batch))
+            }
         };
         let bytes = batch.seal(stamp);
         let sent = (batch.id, bytes);
@@ -353,6 +368,8 @@ impl<W> PartitionQueue<W> {
                     continue;
                 }
                 batch.unanswered = false;
+                batch.turn = self.turns;
+                self.turns += 1;
                 batch.seal(Some(Stamp {
                     producer_id: place.identity.producer_id,
                     producer_epoch: place.identity.producer_epoch,

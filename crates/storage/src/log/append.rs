@@ -225,7 +225,10 @@ impl LogInner {
                 now_ms,
             )
         };
-        let Some(plan) = running.plan.as_ref().filter(|plan| !rolls(plan)) else {
+        // A segment may end anywhere but before its first batch.
+        let ends =
+            |plan: &Plan| rolls(plan) || plan.length > 0 && shard.env.strikes_at("segment/roll");
+        let Some(plan) = running.plan.as_ref().filter(|plan| !ends(plan)) else {
             let bytes = if config.preallocate {
                 u64::from(config.segment_bytes)
             } else {

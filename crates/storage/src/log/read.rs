@@ -45,6 +45,8 @@ impl<E: Env> Log<E> {
         max_bytes: usize,
         min_one: bool,
     ) -> Result<Read, ReadError> {
+        let is_meager = min_one && self.shard.env.strikes_at("read/one-batch");
+        let max_bytes = if is_meager { 0 } else { max_bytes };
         let found = self.find(from, max_bytes, min_one).await?;
         let bytes = found.batches.iter().map(|(_, batch)| batch.len()).sum();
         Ok(Read {
@@ -176,6 +178,9 @@ impl<E: Env> Log<E> {
         segment: &Segment,
     ) -> Result<Rc<Vec<DigestEntry>>, ReadError> {
         let (number, base) = (self.inner.number, segment.base_offset);
+        if self.shard.env.strikes_at("digest/forgotten") {
+            self.shard.digests.borrow_mut().remove(number, base);
+        }
         if let Some(digest) = self.shard.digests.borrow_mut().get(number, base) {
             return Ok(digest);
         }

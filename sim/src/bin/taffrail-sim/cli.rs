@@ -15,7 +15,7 @@ use taffrail_sim::scenario::Scenario;
 use taffrail_sim::shrink;
 use taffrail_sim::story::Story;
 use taffrail_sim::view;
-use taffrail_sim::{Edits, Outcome, Recording, RunName};
+use taffrail_sim::{Outcome, Recording, RunName};
 
 /// Seeds as `A..B`.
 pub fn seeds(text: &str) -> Result<Range<u64>, String> {
@@ -164,13 +164,10 @@ fn cores() -> usize {
     reason = "a file of the user's, outside of every simulation"
 )]
 pub fn shrink(name: &str, out: Option<&Path>, runs: usize) -> Result<bool, Failure> {
-    let wanted = RunName::parse(name)?;
+    let (wanted, edits) = Source::find(name)?.to_shrink()?;
     let profile = Profile::named(&wanted.profile)?;
     out.map(open_early).transpose()?;
-    if wanted.hash.is_some() {
-        Source::Name(wanted.clone()).run(Recording::Off)?;
-    }
-    let shrunk = match shrink::shrink(profile, wanted.seed, Edits::default(), runs) {
+    let shrunk = match shrink::shrink(profile, wanted.seed, edits, runs) {
         Ok(shrunk) => shrunk,
         Err(why) => {
             eprintln!("taffrail-sim: {name}: {why}");
@@ -178,13 +175,6 @@ pub fn shrink(name: &str, out: Option<&Path>, runs: usize) -> Result<bool, Failu
         }
     };
     let (failure, count) = (&shrunk.failure, shrunk.faults);
-    let headline = format!(
-        "# {name}: {} with {count} of the {} faults that struck it, found in {} runs\n# {}\n",
-        failure.invariant,
-        shrunk.faults_before,
-        shrunk.runs,
-        failure.witness.replace('\n', " ")
-    );
     let scenario = Scenario {
         // What breaks is the same on other commits; the hash need not be.
         world: RunName {
@@ -194,6 +184,16 @@ pub fn shrink(name: &str, out: Option<&Path>, runs: usize) -> Result<bool, Failu
         expected: Some(failure.invariant.clone()),
         edits: shrunk.edits,
     };
+    let mut headline = format!(
+        "# {name}: {} with {count} of the {} faults that struck it, found in {} runs\n# {}\n",
+        failure.invariant,
+        shrunk.faults_before,
+        shrunk.runs,
+        failure.witness.replace('\n', " ")
+    );
+    for strike in scenario.run_recorded(Recording::Full)?.strikes() {
+        headline += &format!("# struck after {strike}\n");
+    }
     match out {
         None => say!("{headline}{}", scenario.to_string().trim_end()),
         Some(path) => {

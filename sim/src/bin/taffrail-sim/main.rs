@@ -65,7 +65,7 @@ enum Command {
     },
     /// Find the fewest faults with which a failing run still breaks the same invariant; the result is a scenario.
     Shrink {
-        /// profile@seed
+        /// profile@seed, or a scenario file.
         name: String,
         /// Where the scenario goes; standard output if left out.
         #[arg(long)]

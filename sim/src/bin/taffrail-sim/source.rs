@@ -11,7 +11,7 @@ use taffrail_sim::difference::Log;
 use taffrail_sim::profile::Profile;
 use taffrail_sim::scenario::Scenario;
 use taffrail_sim::story::Story;
-use taffrail_sim::{Outcome, Recording, RunName};
+use taffrail_sim::{Edits, Outcome, Recording, RunName};
 
 /// Something that can be run, or that was.
 pub enum Source {
@@ -62,6 +62,26 @@ impl Source {
             }
             Source::Scenario(scenario) => Ok(scenario.run_recorded(recording)?),
             Source::Story(text) => Ok(Story::parse(text)?.run_recorded(recording)),
+            Source::Log(log) => Err(Failure::from(format!(
+                "{}: a file of checkpoints cannot be run; it is for `diff`",
+                log.name
+            ))),
+        }
+    }
+
+    /// The world in which it fails, and what is edited in it already. A name's hash has to be that of the run.
+    pub fn to_shrink(&self) -> Result<(RunName, Edits), Failure> {
+        match self {
+            Source::Name(name) => {
+                if name.hash.is_some() {
+                    self.run(Recording::Off)?;
+                }
+                Ok((name.clone(), Edits::default()))
+            }
+            Source::Scenario(scenario) => Ok((scenario.world.clone(), scenario.edits.clone())),
+            Source::Story(_) => Err(Failure::from(
+                "a story is written by hand, and has nothing drawn to take away".to_owned(),
+            )),
             Source::Log(log) => Err(Failure::from(format!(
                 "{}: a file of checkpoints cannot be run; it is for `diff`",
                 log.name

@@ -44,15 +44,18 @@ impl Totals {
     pub fn text(&self) -> String {
         let seconds = self.simulated.as_secs();
         let faults: u64 = self.faults.values().map(|(injected, _)| injected).sum();
+        let wall = self.wall.as_secs_f64().max(1e-3);
         let mut text = format!(
-            "{} seeds, {}.{:02} simulated hours in {} core-ms, {} events ({}/core-s), {} operations, {faults} faults\n",
+            "{} seeds, {}.{:02} simulated hours in {} core-ms ({:.1} s/core-s), {} events ({:.0}/core-s), {} operations, {faults} faults, {} KiB resident\n",
             self.seeds,
             seconds / 3600,
             seconds % 3600 / 36,
             self.wall.as_millis(),
+            self.simulated.as_secs_f64() / wall,
             self.events,
-            self.events * 1_000 / (self.wall.as_millis() as u64).max(1),
+            self.events as f64 / wall,
             self.operations,
+            resident_kib(),
         );
         for (kind, (injected, met)) in &self.faults {
             if injected + met > 0 {
@@ -82,6 +85,7 @@ impl Totals {
             "wall_seconds": self.wall.as_secs_f64(),
             "events": self.events,
             "operations": self.operations,
+            "resident_kib": resident_kib(),
             "faults": faults_json(self.faults.iter().map(|(kind, (injected, met))| (*kind, *injected, *met))),
         })
     }
@@ -97,10 +101,25 @@ impl Totals {
                     json!({ "kind": name, "about": about, "injected": injected, "met": met })
                 );
             } else {
-                say!("{name:<24} {injected:>9} injected {met:>9} met  {about}");
+                // A probe that this profile could have hit.
+                let missed = self.menu.contains(kind) && (injected == 0 || met == 0);
+                let missed = if missed { "NEVER HIT  " } else { "" };
+                say!("{name:<24} {injected:>9} injected {met:>9} met  {missed}{about}");
             }
         }
     }
+}
+
+/// Memory of this process that is in RAM, in KiB; 0 where nobody can say.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "about the process that runs simulations; asked outside of them"
+)]
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.and_then(|kib| kib.parse().ok()).unwrap_or(0)
 }
 
 /// Kinds that were injected or met, with how often.

@@ -125,3 +125,39 @@ fn a_log_may_fall_when_it_is_deleted() {
     };
     good([exposed(2, 5, 5), deleted, exposed(0, 0, 0)]);
 }
+
+#[test]
+fn a_log_that_begins_far_on_is_as_good_as_any() {
+    const FIRST: Offset = 1 << 32;
+    let begin = Event::LogsBegin { offset: FIRST };
+    let below = [
+        begin.clone(),
+        exposed(FIRST, FIRST, FIRST),
+        Event::PollStarted {
+            operation: 6,
+            client: 2,
+            partition: partition(0),
+            position: FIRST - 1,
+            fresh: true,
+        },
+        Event::PollOutOfRange { operation: 6 },
+        exposed(FIRST, FIRST, FIRST),
+        send(7, 7),
+        acked(7, FIRST),
+        read_back(0, FIRST, FIRST + 1, &[(FIRST, record(7))]),
+    ];
+    good(below);
+    let later = [
+        begin.clone(),
+        send(7, 7),
+        acked(7, FIRST),
+        read_back(0, FIRST + 1, FIRST + 1, &[]),
+    ];
+    bad("ACKED-DURABLE", later);
+    let emptied = [
+        begin,
+        exposed(FIRST, FIRST + 5, FIRST + 5),
+        exposed(FIRST, FIRST, FIRST),
+    ];
+    bad("DELETE-NEEDS-TOMBSTONE", emptied);
+}

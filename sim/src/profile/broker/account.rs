@@ -98,7 +98,8 @@ async fn members_keep_up(world: &World, broker: &Broker, stage: &Stage) -> bool 
     };
     let lagging = || {
         let reach = stage.group_reach.borrow();
-        let reached = |partition| reach.get(partition).copied().unwrap_or(0);
+        let first = stage.first_offset.get();
+        let reached = |partition| reach.get(partition).copied().unwrap_or(first);
         let mut lagging = ends
             .iter()
             .filter(|(partition, end)| reached(*partition) < **end);

@@ -94,6 +94,29 @@ fn sequences_count_records_and_five_batches_may_be_on_their_way() {
 }
 
 #[test]
+fn nothing_new_goes_beyond_what_the_broker_remembers_from_the_earliest_batch_that_is_not_done() {
+    let mut queue = queue();
+    for id in 0..8 {
+        begin(&mut queue, id, 1);
+    }
+    for id in 0..5 {
+        assert_eq!(send(&mut queue), (id, 0, id as i32));
+    }
+    // Answers to later ones are looked at first. A sixth batch would make the broker forget the first.
+    for id in 1..5 {
+        end(&mut queue, id, acked());
+        assert!(queue.candidate(NOW).is_none());
+    }
+    end(&mut queue, 0, error(ErrorCode::RequestTimedOut));
+    assert_eq!(send(&mut queue), (0, 0, 0));
+    assert!(queue.candidate(NOW).is_none());
+    end(&mut queue, 0, acked());
+    for id in 5..8 {
+        assert_eq!(send(&mut queue), (id, 0, id as i32));
+    }
+}
+
+#[test]
 fn the_first_batch_goes_alone_because_a_broker_takes_any_sequence_from_a_stranger() {
     let mut queue = PartitionQueue::new(true, 0);
     begin(&mut queue, 0, 2);

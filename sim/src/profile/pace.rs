@@ -1,0 +1,87 @@
+//! Measuring sticks: the profiles `idle` and `busy`, a broker and three clients that do next to nothing, or send 1,000 requests in a
+//! simulated second through every fault. How much of their time passes in a second of a core is the speed of the simulator.
+
+use super::broker::STORAGE_MENU;
+use crate::fault::Rates;
+use crate::run::{Outcome, Simulation};
+use crate::testbed::{ClientNode, Cluster, ClusterOptions};
+use crate::workload::{Phase, pace};
+use crate::world::World;
+use std::time::Duration;
+use taffrail_client::{ConsumerOptions, OffsetReset, StartAt, TopicPartitionName};
+
+const TOPIC: &str = "measured";
+const PARTITIONS: i32 = 8;
+const CLIENTS: u32 = 3;
+/// How long the clients of `idle` wait for records that do not come.
+const IDLENESS: Duration = Duration::from_secs(600);
+/// How long those of `busy` send.
+const BUSTLE: Duration = Duration::from_secs(60);
+/// Between two requests of one client: three of them send 1,000 in a second.
+const GAP: Duration = Duration::from_millis(3);
+
+/// Three consumers wait, each with one fetch at a time.
+pub(super) fn idle(simulation: Simulation) -> Outcome<()> {
+    simulation.run(|world| async move {
+        let options = ClusterOptions {
+            draws_sizes: false,
+            ..ClusterOptions::default()
+        };
+        let cluster = begin(&world, options).await;
+        world.phase("idle");
+        for number in 0..CLIENTS {
+            cluster.client(&format!("waiter-{number}"), wait_for_records);
+        }
+        world.sleep(IDLENESS).await;
+    })
+}
+
+/// Three clients keep their pace whatever is broken; then the broker gives an account of what it took.
+pub(super) fn busy(simulation: Simulation) -> Outcome<()> {
+    simulation.with_menu(STORAGE_MENU).run(|world| async move {
+        let options = ClusterOptions {
+            damages_synced_data: true,
+            ..ClusterOptions::default()
+        };
+        let cluster = begin(&world, options).await;
+        world.phase("busy");
+        let stage = cluster.stage();
+        for number in 0..CLIENTS {
+            let (stage, id) = (stage.clone(), cluster.next_client());
+            cluster.client(&format!("walker-{number}"), move |node| {
+                pace::run(node.env, stage, id, GAP)
+            });
+        }
+        cluster.rage(BUSTLE).await;
+        world.phase("account");
+        stage.phase.set(Phase::Quiet);
+        cluster.account().await;
+    })
+}
+
+/// A cluster with its topic, not yet broken.
+async fn begin(world: &World, options: ClusterOptions) -> Cluster {
+    let rates = world.faults().rates();
+    world.faults().set_rates(Rates::none());
+    let cluster = Cluster::start(world, options).await;
+    let made = cluster.create_topic(TOPIC, PARTITIONS, &[]).await;
+    if let Err(why) = made {
+        world.fail("LIVE-PRODUCE", format!("{TOPIC} cannot be made: {why}"));
+    }
+    world.faults().set_rates(rates);
+    cluster
+}
+
+async fn wait_for_records(node: ClientNode) {
+    let consumer = node.consumer(ConsumerOptions {
+        offset_reset: OffsetReset::Earliest,
+        ..ConsumerOptions::default()
+    });
+    let partitions: Vec<_> = (0..PARTITIONS)
+        .map(|partition| TopicPartitionName::new(TOPIC, partition))
+        .map(|name| (name, StartAt::Earliest))
+        .collect();
+    consumer.assign(&partitions);
+    // Until the run ends: nothing comes.
+    while consumer.poll(Duration::from_secs(5)).await.is_ok() {}
+}
