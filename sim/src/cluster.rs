@@ -319,7 +319,12 @@ impl Broker {
                 self.stop_error.take().unwrap_or_default()
             ))),
             Err(error) => Err(not_stopped(error)),
-            Ok(findings) => {
+            Ok((_, strays)) if !strays.is_empty() && self.atlas.law == Law::Sound => {
+                let what = "belongs to no log, and nothing will ever remove it";
+                let witness = format!("{} {what}", strays[0].display());
+                Err(Violation::new("BUDGET-ZERO", witness))
+            }
+            Ok((findings, _)) => {
                 // What the disk did is not the product's mistake.
                 let mut findings = findings.into_iter();
                 match findings.find(|finding| !self.atlas.is_hurt(&finding.file)) {
@@ -467,7 +472,7 @@ impl Broker {
         self.world.start(self.node, move |env| async move {
             let findings = findings(&env).await;
             let words = |findings: Vec<Finding>| findings.iter().map(Finding::to_string).collect();
-            *slot.borrow_mut() = findings.map(words);
+            *slot.borrow_mut() = findings.map(|(findings, _)| words(findings));
         });
         self.world.exited(self.node).await;
         found.replace(Ok(Vec::new()))
@@ -500,13 +505,13 @@ impl Broker {
     }
 }
 
-/// What an offline verification finds.
-async fn findings(env: &SimEnv) -> Result<Vec<Finding>, String> {
+/// What an offline verification finds, and directories that no log explains.
+async fn findings(env: &SimEnv) -> Result<(Vec<Finding>, Vec<PathBuf>), String> {
     let mut findings = Vec::new();
     let mut report = |finding| findings.push(finding);
     let verified = taffrail_storage::offline::verify(env, Path::new(DATA), &mut report).await;
-    verified.map_err(|error| error.to_string())?;
-    Ok(findings)
+    let verified = verified.map_err(|error| error.to_string())?;
+    Ok((findings, verified.unexplained))
 }
 
 /// Compares what a serving node has in memory with a replay of its logs.
@@ -596,6 +601,7 @@ fn draw_rest(world: &World, config: &mut NodeConfig) {
         ["1000", "2", "0"][pick(3)],
     );
     set("log.segment.delete.delay.ms", ["60000", "50", "0"][pick(3)]);
+    config.producer_ids_per_block = [1000, 3, 1][pick(3)];
     let storage = &mut config.storage;
     storage.journal_files = [8, 8, 4, 3][pick(4)];
     storage.copy_forward_bytes_max = [16 << 10, 1000, 0][pick(3)];
@@ -658,7 +664,7 @@ pub fn draw_config(world: &World, node: NodeId, partitions: i32) -> NodeConfig {
     config.shards = 1 + pick(4);
     config.metadata_snapshot_interval = [2, 10, 1024][pick(3)];
     config.group_snapshot_bytes_min = [200, 5_000, 4 << 20][pick(3)];
-    config.storage.journal_file_bytes = [96 << 10, 256 << 10, 512 << 10, 2 << 20][pick(4)];
+    config.storage.journal_file_bytes = [96 << 10, 256 << 10, 512 << 10, 1 << 20][pick(4)];
     config.storage.group_bytes_max = [8 << 10, 32 << 10][pick(2)];
     config.storage.flush_bytes = [1000, 20_000, 1 << 20][pick(3)];
     config.storage.open_files_max = [2, 8, 64][pick(3)];

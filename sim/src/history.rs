@@ -5,7 +5,7 @@
 //! had no effect) or `Unknown` (nobody knows); one that never ends is unknown too. Every record that a workload
 //! writes is unique in the run and names itself, so that whoever reads it can be asked where it came from.
 
-use taffrail_record::{LeaderEpoch, Offset, TopicId, TopicPartition};
+use taffrail_record::{LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
 
 /// An operation of a client, numbered in the order of their beginnings.
 pub type OperationId = u64;
@@ -207,6 +207,11 @@ pub enum Event {
     NameResolved {
         partition: TopicPartition,
         found: Option<TopicId>,
+    },
+    /// A client asked for a producer id of its own, and was given this one.
+    ProducerGiven {
+        client: ClientId,
+        id: ProducerId,
     },
     /// The logs of the topics of users begin at this offset, not at 0.
     LogsBegin {

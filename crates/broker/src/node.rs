@@ -17,6 +17,7 @@ use crate::broker::Broker;
 use crate::config::StaticSettings;
 use crate::controller::SNAPSHOT_INTERVAL;
 use crate::group::SNAPSHOT_BYTES_MIN;
+use crate::producer_ids::IDS_PER_BLOCK;
 use crate::signal::UnderWay;
 
 pub use audit::{Difference, Replayed};
@@ -48,6 +49,8 @@ pub struct NodeConfig {
     pub metadata_snapshot_interval: u64,
     /// So much is logged of groups between two snapshots, in bytes, or as much as the snapshot is large.
     pub group_snapshot_bytes_min: usize,
+    /// So many producer ids are logged at once, before any of them is handed out; at least 1.
+    pub producer_ids_per_block: u32,
     /// The offset of the first record in each partition of a topic made from now on. 0, but where mistakes with large numbers are
     /// looked for.
     pub first_offset: Offset,
@@ -67,6 +70,7 @@ impl NodeConfig {
             storage: Options::default(),
             metadata_snapshot_interval: SNAPSHOT_INTERVAL,
             group_snapshot_bytes_min: SNAPSHOT_BYTES_MIN,
+            producer_ids_per_block: IDS_PER_BLOCK,
             first_offset: 0,
         }
     }

@@ -12,13 +12,15 @@ use taffrail_wire::ErrorCode;
 
 use crate::controller::Controller;
 use crate::metadata::{Command, Done};
+use crate::node::NodeConfig;
 
-/// Ids in a block.
-const BLOCK: u32 = 1000;
+/// Ids in a block, as in Kafka.
+pub(crate) const IDS_PER_BLOCK: u32 = 1000;
 
 /// The block in use.
 pub(crate) struct ProducerIds<E: Env> {
     node_id: i32,
+    block: u32,
     controller: Rc<Controller<E>>,
     next: Cell<ProducerId>,
     end: Cell<ProducerId>,
@@ -27,9 +29,10 @@ pub(crate) struct ProducerIds<E: Env> {
 }
 
 impl<E: Env> ProducerIds<E> {
-    pub fn new(node_id: i32, controller: Rc<Controller<E>>) -> ProducerIds<E> {
+    pub fn new(config: &NodeConfig, controller: Rc<Controller<E>>) -> ProducerIds<E> {
         ProducerIds {
-            node_id,
+            node_id: config.node_id,
+            block: config.producer_ids_per_block,
             controller,
             next: Cell::new(0),
             end: Cell::new(0),
@@ -78,7 +81,7 @@ impl<E: Env> ProducerIds<E> {
     async fn ask(&self) -> Result<(), ErrorCode> {
         let command = Command::AllocateProducerIds {
             broker: self.node_id,
-            count: BLOCK,
+            count: self.block,
         };
         match self.controller.submit(command).await {
             Ok(Ok(Done::ProducerIds { first, count })) => {

@@ -392,6 +392,17 @@ impl<E: Env> Router<E> {
         usages
     }
 
+    /// Whether the storage's counts are what there is, on every shard.
+    pub async fn recount(&self) -> Result<(), String> {
+        self.local.logs.recount()?;
+        for shard in &self.others {
+            Self::ask(shard, ShardRequest::Recount)
+                .await
+                .unwrap_or(Ok(()))?;
+        }
+        Ok(())
+    }
+
     /// Requests that wait for each of the other shards.
     pub fn queued(&self) -> Vec<usize> {
         self.others.iter().map(Sender::len).collect()

@@ -122,6 +122,7 @@ pub(crate) enum ShardRequest {
     Producers(TopicPartition, ReplySender<Option<Vec<ProducerInfo>>>),
     All(ReplySender<Vec<TopicPartition>>),
     Usage(ReplySender<Usage>),
+    Recount(ReplySender<Result<(), String>>),
     Health(ReplySender<Health>),
     Housekeep(ReplySender<()>),
     Shutdown(ReplySender<Result<(), StorageError>>),
@@ -323,6 +324,9 @@ impl<E: Env> Shard<E> {
             ShardRequest::Usage(reply) => {
                 let _ = reply.send(self.logs.usage());
             }
+            ShardRequest::Recount(reply) => {
+                let _ = reply.send(self.logs.recount());
+            }
             ShardRequest::Health(reply) => {
                 let _ = reply.send(self.logs.health());
             }
@@ -382,6 +386,7 @@ impl<E: Env> Shard<E> {
             | ShardRequest::Producers(..)
             | ShardRequest::All(..)
             | ShardRequest::Health(..)
+            | ShardRequest::Recount(..)
             | ShardRequest::Usage(..) => unreachable!("answered at once"),
         }
     }

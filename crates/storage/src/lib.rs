@@ -25,6 +25,7 @@ mod open;
 mod options;
 mod producer;
 mod reading;
+mod recount;
 mod replay;
 mod retention;
 mod sections;

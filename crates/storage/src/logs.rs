@@ -96,7 +96,7 @@ pub fn shard_of(partition: TopicPartition, shards: usize) -> usize {
 
 /// One shard's logs. A handle: cloning is cheap.
 pub struct Logs<E: Env> {
-    shard: Rc<Shard<E>>,
+    pub(crate) shard: Rc<Shard<E>>,
 }
 
 impl<E: Env> Clone for Logs<E> {

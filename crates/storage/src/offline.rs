@@ -13,6 +13,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use taffrail_env::disk::{DiskResult, read_full};
 use taffrail_env::{Disk, DiskErrorKind, Env, File, OpenMode};
+use taffrail_record::TopicPartition;
 
 /// The file that makes a directory a data directory.
 pub use crate::layout::META;
@@ -51,6 +52,8 @@ pub struct Verified {
     pub records: u64,
     pub bytes: u64,
     pub findings: u64,
+    /// Directories of logs that are neither there nor about to be removed: nothing will ever remove them.
+    pub unexplained: Vec<PathBuf>,
 }
 
 impl std::fmt::Display for Finding {
@@ -111,6 +114,8 @@ pub async fn verify<E: Env>(
 struct Directory<E: Env> {
     _lock: <E as Disk>::Directory,
     logs: Vec<ReplayedLog>,
+    /// Logs whose directories may still be there.
+    deleted: Vec<(TopicPartition, u64)>,
     recovered: Line,
 }
 
@@ -132,6 +137,7 @@ async fn read_directory<E: Env>(env: &E, directory: &Path) -> Result<Directory<E
     Ok(Directory {
         _lock: lock,
         logs: recovered.replayed.logs,
+        deleted: recovered.replayed.deleted,
         recovered: summary,
     })
 }

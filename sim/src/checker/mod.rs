@@ -23,6 +23,7 @@ mod acked_durable;
 mod acked_offset;
 mod bounded_queue;
 mod budget_zero;
+mod ctrl_consistent;
 mod docket;
 mod epoch_cache_exact;
 mod group_offsets;
@@ -114,6 +115,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(no_write_after_error::NoWriteAfterError::default()),
         Box::new(recovery_ran::RecoveryRan),
         Box::new(replay_equal::ReplayEqual),
+        Box::new(ctrl_consistent::CtrlConsistent::default()),
         Box::new(mem_ceiling::MemCeiling),
         Box::new(budget_zero::BudgetZero),
         Box::new(bounded_queue::BoundedQueue),
@@ -131,7 +133,6 @@ const JUDGED_BY_PROFILES: &[&str] = &[
     "LIVE-COORD-LOAD",
     "LIVE-FETCH-OFFSET",
     "LIVE-REBALANCE",
-    "CTRL-CONSISTENT",
     "FENCE-EPOCH",
 ];
 

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use taffrail_client::{Client, ClientOptions, Consumer, ConsumerOptions, TopicPartitionName};
 use taffrail_env::{Clock, Spawn};
+use taffrail_record::TopicPartition;
 use taffrail_wire::OffsetFetchRequest;
 use taffrail_wire::offset_fetch::OffsetFetchRequestTopic;
 
@@ -33,19 +34,26 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
         let partition = stage.pick_partition(choice);
         if decisions.below(choice, 2) == 0 {
             next += 1 + decisions.below(choice, 50) as i64;
-            commit(&stage, &consumer, id, &partition, next).await;
+            let identity = stage.identity(&partition);
+            commit(&stage, &consumer, id, (&partition, identity), next).await;
         } else {
-            ask(&stage, &consumer, id, &partition).await;
+            ask_by_name(&stage, &consumer, id, &partition).await;
         }
         env.sleep(Duration::from_millis(decisions.below(choice, 150)))
             .await;
     }
     for partition in stage.partitions() {
-        ask(&stage, &consumer, id, &partition).await;
+        ask_by_name(&stage, &consumer, id, &partition).await;
     }
 }
 
-fn consumer(env: &SimEnv, stage: &Stage, id: ClientId, patience: Duration) -> Consumer<SimEnv> {
+/// Commits in the name of a group without being in it.
+pub(super) fn consumer(
+    env: &SimEnv,
+    stage: &Stage,
+    id: ClientId,
+    patience: Duration,
+) -> Consumer<SimEnv> {
     let options = ClientOptions {
         client_id: format!("commits-{id}"),
         operation_timeout: patience,
@@ -69,7 +77,7 @@ pub async fn ask_all(env: SimEnv, stage: Rc<Stage>, patience: Duration) -> Vec<T
     for id in groups {
         let consumer = consumer(&env, &stage, id, patience);
         for partition in stage.partitions() {
-            if !ask(&stage, &consumer, id, &partition).await {
+            if !ask_by_name(&stage, &consumer, id, &partition).await {
                 unanswered.push(partition);
             }
         }
@@ -77,15 +85,15 @@ pub async fn ask_all(env: SimEnv, stage: Rc<Stage>, patience: Duration) -> Vec<T
     unanswered
 }
 
-async fn commit(
+/// Whether it was acknowledged.
+pub(super) async fn commit(
     stage: &Stage,
     consumer: &Consumer<SimEnv>,
     id: ClientId,
-    partition: &TopicPartitionName,
+    (partition, identity): (&TopicPartitionName, TopicPartition),
     offset: i64,
-) {
+) -> bool {
     let operation = stage.next_operation();
-    let identity = stage.identity(partition);
     stage.tell(Event::CommitStarted {
         operation,
         group: id,
@@ -94,24 +102,33 @@ async fn commit(
         by: None,
     });
     // A failed commit may have taken effect all the same: the client tries again by itself, so it stays open.
-    if consumer
-        .commit_offsets(&BTreeMap::from([(partition.clone(), offset)]))
-        .await
-        .is_ok()
-    {
+    let offsets = BTreeMap::from([(partition.clone(), offset)]);
+    let is_taken = consumer.commit_offsets(&offsets).await.is_ok();
+    if is_taken {
         stage.count("commits");
         stage.tell(Event::CommitAcked { operation });
     }
+    is_taken
 }
 
-async fn ask(
+async fn ask_by_name(
     stage: &Stage,
     consumer: &Consumer<SimEnv>,
     id: ClientId,
     partition: &TopicPartitionName,
 ) -> bool {
-    let operation = stage.next_operation();
     let identity = stage.identity(partition);
+    ask(stage, consumer, id, (partition, identity)).await
+}
+
+/// Asks for what was committed. Whether there was an answer.
+pub(super) async fn ask(
+    stage: &Stage,
+    consumer: &Consumer<SimEnv>,
+    id: ClientId,
+    (partition, identity): (&TopicPartitionName, TopicPartition),
+) -> bool {
+    let operation = stage.next_operation();
     stage.tell(Event::CommittedStarted {
         operation,
         group: id,

@@ -1,6 +1,7 @@
 //! A member of a consumer group: joins, reads, commits what it read, leaves, comes back.
 
 use super::{Phase, Presence, Stage, reader, value};
+use crate::decision::Stream;
 use crate::env::SimEnv;
 use crate::history::{ClientId, Event, Membership, OperationId, Written};
 use std::cell::RefCell;
@@ -112,6 +113,8 @@ struct Member {
     id: ClientId,
     instance: Option<String>,
     belief: Belief,
+    /// How it commits.
+    habit: Stream,
     /// What was given to it and has no position yet, with the question for the group's offset.
     beginnings: RefCell<Questions>,
 }
@@ -150,6 +153,10 @@ impl Member {
             id,
             instance,
             belief: Belief(stage.clone(), id),
+            habit: stage
+                .world
+                .decisions()
+                .stream(&format!("member-{id}/commits")),
             beginnings: RefCell::default(),
         }
     }
@@ -366,8 +373,13 @@ impl Member {
             operation
         };
         let operations: Vec<OperationId> = offsets.iter().map(begin).collect();
+        // What was given out so far is what is committed if nothing else is said.
+        let committed = match stage.world.decisions().below(self.habit, 2) {
+            0 => consumer.commit().await,
+            _ => consumer.commit_offsets(&offsets).await,
+        };
         // One that failed may have taken effect all the same.
-        if consumer.commit_offsets(&offsets).await.is_ok() {
+        if committed.is_ok() {
             stage.count("member-commits");
             for operation in operations {
                 stage.tell(Event::CommitAcked { operation });

@@ -148,6 +148,10 @@ impl Pipeliner {
             if response.error_code != 0 {
                 return None;
             }
+            self.stage.tell(Event::ProducerGiven {
+                client: self.id,
+                id: response.producer_id,
+            });
             self.producer = Some((response.producer_id, response.producer_epoch));
         }
         self.producer

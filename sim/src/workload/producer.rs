@@ -28,7 +28,7 @@ const CODECS: [Codec; 5] = [
 const GAPS: [u64; 4] = [300, 2_000, 10_000, 80_000];
 /// So many records, or up to twice as many, come at that pace; those after them more slowly. What a run shows does not grow with
 /// the number of its records.
-const SPRINT: u64 = 500;
+const SPRINT: u64 = 300;
 const AMBLE_GAP_US: u64 = 150_000;
 
 /// How this producer behaves, drawn once.

@@ -25,7 +25,9 @@ use taffrail_record::{LeaderEpoch, Offset, TopicPartition};
 use taffrail_wire::fetch::{FetchPartition, FetchTopic, PartitionData};
 use taffrail_wire::list_offsets::{ListOffsetsPartition, ListOffsetsTopic};
 use taffrail_wire::offset_for_leader_epoch::{OffsetForLeaderPartition, OffsetForLeaderTopic};
-use taffrail_wire::{ErrorCode, FetchRequest, ListOffsetsRequest, OffsetForLeaderEpochRequest};
+use taffrail_wire::{
+    ErrorCode, FetchRequest, InitProducerIdRequest, ListOffsetsRequest, OffsetForLeaderEpochRequest,
+};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Topics are named by their names here, and by their ids in the version after.
@@ -33,6 +35,7 @@ const FETCH_VERSION: i16 = 12;
 const FETCH_BY_ID_VERSION: i16 = 13;
 const EPOCH_VERSION: i16 = 4;
 const LIST_VERSION: i16 = 7;
+const INIT_VERSION: i16 = 4;
 /// Asks for the record with the largest timestamp.
 const MAX_TIMESTAMP: i64 = -3;
 const BYTES_MAX: i32 = 1 << 20;
@@ -101,6 +104,9 @@ impl Scanner {
         {
             return self.go_on(peer, &resident).await;
         }
+        if self.draw(12) == 0 {
+            return self.take_id(peer).await;
+        }
         let partition = self.stage.pick_partition(self.choice);
         let identity = self.stage.identity(&partition);
         let known = self.ends.get(&partition).copied().unwrap_or(0);
@@ -167,6 +173,10 @@ impl Scanner {
         let operation = self.begin(identity, position);
         let found = fetch(peer, Named::Id(identity.topic.0), wanted).await;
         self.batch_ends.insert(identity, known);
+        let held = match &found {
+            Some(Ok(scan)) => (scan.log_start_offset, scan.times.clone()),
+            _ => (0, Vec::new()),
+        };
         self.stage.tell(match found {
             Some(Ok(scan)) => {
                 self.stage.count("scans-of-a-short-log");
@@ -196,6 +206,51 @@ impl Scanner {
                 return None;
             }
         });
+        self.ask_time_of_short_log(peer, resident, (held.0, &held.1))
+            .await
+    }
+
+    /// Asks for a producer id, and does nothing with it.
+    async fn take_id(&self, peer: &mut Peer) -> Option<()> {
+        let answer = peer
+            .call(INIT_VERSION, &InitProducerIdRequest::default())
+            .await?;
+        let response = answer.read::<InitProducerIdRequest<'_>>(INIT_VERSION)?;
+        if response.error_code == 0 {
+            self.stage.count("producer-ids");
+            self.stage.tell(Event::ProducerGiven {
+                client: self.id,
+                id: response.producer_id,
+            });
+        }
+        Some(())
+    }
+
+    /// Asks the log that is cut short for a time that it holds, or for any. What lay before its start when it was read is never the
+    /// answer.
+    async fn ask_time_of_short_log(
+        &self,
+        peer: &mut Peer,
+        resident: &Resident,
+        (start, times): (Offset, &[(Offset, i64)]),
+    ) -> Option<()> {
+        let Some((_, held)) = times.first() else {
+            return Some(());
+        };
+        let wanted = [0, *held][self.draw(2) as usize];
+        let told = list_time(peer, &resident.partition, wanted).await?;
+        let is_there = *self.stage.resident.borrow() == Some(resident.clone());
+        if let Some((offset, _)) = told
+            && is_there
+            && (0..start).contains(&offset)
+        {
+            let witness = format!(
+                "{:?}: asked for time {wanted}, told of offset {offset}; the log started at {start} before that",
+                resident.identity
+            );
+            self.stage.object("OFFSET-RANGE-TRUTH", witness);
+        }
+        self.stage.count("times-of-a-short-log-asked");
         Some(())
     }
 
@@ -240,33 +295,18 @@ impl Scanner {
             true => MAX_TIMESTAMP,
             false => times[self.draw(times.len() as u64) as usize].1,
         };
-        let request = ListOffsetsRequest {
-            replica_id: -1,
-            topics: vec![ListOffsetsTopic {
-                name: &partition.topic,
-                partitions: vec![ListOffsetsPartition {
-                    partition_index: partition.partition,
-                    timestamp: wanted,
-                    ..ListOffsetsPartition::default()
-                }],
-            }],
-            ..ListOffsetsRequest::default()
-        };
-        let answer = peer.call(LIST_VERSION, &request).await?;
-        let response = answer.read::<ListOffsetsRequest<'_>>(LIST_VERSION)?;
-        let told = response.topics.first()?.partitions.first()?;
-        if told.error_code != 0 {
+        let Some(told) = list_time(peer, partition, wanted).await? else {
             return Some(());
-        }
+        };
         self.stage.count("times-asked");
         let sound = match asks_newest {
-            true => told.timestamp >= newest,
-            false => is_first_at(times, wanted, (told.offset, told.timestamp)),
+            true => told.1 >= newest,
+            false => is_first_at(times, wanted, told),
         };
         if !sound {
             let witness = format!(
                 "{partition}: asked for time {wanted}, told of offset {} with time {}; offsets and times there: {times:?}",
-                told.offset, told.timestamp
+                told.0, told.1
             );
             self.stage.object("OFFSET-RANGE-TRUTH", witness);
         }
@@ -357,6 +397,30 @@ pub(super) async fn fetch(
         return Some(Err(ErrorCode::from(answer.error_code)));
     }
     Some(Ok(Scan::of(answer, position)))
+}
+
+/// The first record at a time or later, as the broker says: its offset and its time. `Some(None)` if it says that something is in the way.
+async fn list_time(
+    peer: &mut Peer,
+    partition: &TopicPartitionName,
+    wanted: i64,
+) -> Option<Option<(Offset, i64)>> {
+    let request = ListOffsetsRequest {
+        replica_id: -1,
+        topics: vec![ListOffsetsTopic {
+            name: &partition.topic,
+            partitions: vec![ListOffsetsPartition {
+                partition_index: partition.partition,
+                timestamp: wanted,
+                ..ListOffsetsPartition::default()
+            }],
+        }],
+        ..ListOffsetsRequest::default()
+    };
+    let answer = peer.call(LIST_VERSION, &request).await?;
+    let response = answer.read::<ListOffsetsRequest<'_>>(LIST_VERSION)?;
+    let told = response.topics.first()?.partitions.first()?;
+    Some((told.error_code == 0).then_some((told.offset, told.timestamp)))
 }
 
 /// Whether `told` may be the first record of a log with this time or a later one, where `times` is a part of the log.

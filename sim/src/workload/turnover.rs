@@ -4,13 +4,15 @@
 //! Each life of the topic is a topic of its own to the judges, by the id that the broker gave it. All of a life's clients are new and end
 //! with it, except for one reader that lives on into the next: what it is given must be of the life in which it began.
 //! Deletions name the id, so that one whose answer was lost can be repeated, and takes effect late without harm. A request
-//! that deletes records names the topic only: a late one may cut the next life short, and the judges are told so.
+//! that deletes records names the topic only: a late one may cut the next life short, and the judges are told so. What is committed
+//! of a life is forgotten with it.
 
 use super::producer::{Sender, send};
-use super::{Phase, Presence, Stage, reader};
+use super::{Phase, Presence, Stage, commits, reader};
 use crate::decision::Stream;
 use crate::env::SimEnv;
 use crate::history::{ClientId, Event};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
@@ -28,7 +30,7 @@ use taffrail_wire::ErrorCode;
 pub const TOPIC: &str = "mayfly";
 
 /// The life that the topic is in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resident {
     pub partition: TopicPartitionName,
     pub identity: TopicPartition,
@@ -45,6 +47,9 @@ struct Turnover {
     partition: TopicPartitionName,
     configs: BTreeMap<String, String>,
     retained: bool,
+    committer: Consumer<SimEnv>,
+    /// A commit without an answer may take effect late, by the topic's name, in another life.
+    is_in_doubt: Cell<bool>,
 }
 
 /// A reader of a life, and whether it was given anything.
@@ -69,7 +74,10 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
         let age_ms = [-1, 0, 500, 60_000][decisions.below(choice, 4) as usize];
         configs.insert("retention.ms".to_owned(), age_ms.to_string());
     }
+    let committer = commits::consumer(&env, &stage, id, Duration::from_secs(5));
     let turnover = Turnover {
+        committer,
+        is_in_doubt: Cell::new(false),
         env,
         stage,
         id,
@@ -210,7 +218,9 @@ impl Turnover {
             if !self.works() {
                 break;
             }
-            match self.below(9) {
+            match self.below(11) {
+                9 => self.commit(&follower).await,
+                10 => self.ask_committed(identity).await,
                 0..3 => self.fill(&producer, identity).await,
                 3..6 => self.read(&mut follower).await,
                 6 if self.below(4) == 0 => self.cut_too_much(admin, identity).await,
@@ -229,6 +239,26 @@ impl Turnover {
             producer.flush().await;
         }
         follower
+    }
+
+    /// Commits how far it has read, for a group of its own.
+    async fn commit(&self, follower: &Follower) {
+        if let Some(position) = follower.consumer.position(&self.partition)
+            && !self.is_in_doubt.get()
+        {
+            let place = (&self.partition, follower.identity);
+            let taken = commits::commit(&self.stage, &self.committer, self.id, place, position);
+            self.is_in_doubt.set(!taken.await);
+        }
+    }
+
+    /// What was committed of a topic is nothing to the next one of its name.
+    async fn ask_committed(&self, identity: TopicPartition) {
+        if !self.is_in_doubt.get() {
+            let place = (&self.partition, identity);
+            self.stage.count("commits-of-a-life-asked");
+            commits::ask(&self.stage, &self.committer, self.id, place).await;
+        }
     }
 
     fn follow(&self, identity: TopicPartition) -> Follower {

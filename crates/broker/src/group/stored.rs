@@ -173,6 +173,23 @@ impl Stored {
         self.bytes
     }
 
+    /// Whether that is what there is; if not, what is.
+    pub fn recount(&self) -> Result<(), String> {
+        let groups = self.groups.values().flat_map(|entry| &entry.group);
+        let offsets = self.group_ids().flat_map(|id| self.offsets(id));
+        let bytes = groups.map(StoredGroup::bytes).sum::<usize>()
+            + offsets
+                .map(|(topic, _, offset)| offset_bytes(topic, offset))
+                .sum::<usize>();
+        match bytes == self.bytes {
+            true => Ok(()),
+            false => Err(format!(
+                "what is stored of groups takes {bytes} bytes, and {} are counted",
+                self.bytes
+            )),
+        }
+    }
+
     fn entry(&mut self, group_id: &str) -> &mut Entry {
         if !self.groups.contains_key(group_id) {
             self.groups.insert(group_id.to_string(), Entry::default());

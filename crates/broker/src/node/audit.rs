@@ -42,8 +42,11 @@ pub struct Replayed {
 }
 
 impl<E: Env> Node<E> {
-    /// Reads again what the logs say of the metadata, of groups and of their offsets. What cannot be told now is left out.
+    /// Counts again what bounds rely on, and reads again what the logs say of the metadata, of groups and of their offsets. What
+    /// cannot be told now is left out.
     pub async fn audit(&self) -> Result<Vec<Replayed>, Difference> {
+        let counts = self.broker.router.recount().await;
+        counts.map_err(|what| Difference::new("BUDGET-ZERO", what))?;
         let mut replayed = self.broker.groups.audit().await?;
         replayed.extend(self.broker.controller.audit().await?);
         Ok(replayed)

@@ -89,7 +89,7 @@ pub async fn start<E: Env>(env: E, config: NodeConfig) -> Result<Node<E>, StartE
         data: config.data.display().to_string(),
         endpoint,
         loopback_only: address.ip().is_loopback(),
-        producer_ids: ProducerIds::new(config.node_id, controller.clone()),
+        producer_ids: ProducerIds::new(&config, controller.clone()),
         settings,
         router,
         controller,

@@ -357,6 +357,10 @@ fn verified_text(verified: &Verified, findings: &[Finding]) -> String {
         .iter()
         .map(|finding| one_line(&finding.to_string()) + "\n")
         .collect();
+    for directory in &verified.unexplained {
+        let place = one_line(&directory.display().to_string());
+        text += &format!("{place}: belongs to no log: nothing reads it, and it can be removed\n");
+    }
     let batches = match verified.batches {
         1 => "1 batch".to_owned(),
         batches => format!("{batches} batches"),
@@ -393,6 +397,7 @@ fn verified_json(verified: &Verified, findings: &[Finding]) -> Value {
         "batches": verified.batches,
         "records": verified.records,
         "bytes": verified.bytes,
+        "unexplained": verified.unexplained.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
         "count": verified.findings,
         "findings": findings,
     })

@@ -32,7 +32,7 @@ pub(crate) struct Judged {
 
 /// An append that waits for room.
 pub(crate) struct Pending {
-    batch: BytesMut,
+    pub batch: BytesMut,
     header: BatchHeader,
     time_ms: i64,
     answer: oneshot::Sender<Judged>,

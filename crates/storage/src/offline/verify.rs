@@ -1,14 +1,14 @@
 //! The checks: journal and checkpoint as recovery does them, then every byte of every segment.
 
-use super::{Finding, Verified, invariant_of, read_digest, read_directory, read_file};
+use super::{Directory, Finding, Verified, invariant_of, read_digest, read_directory, read_file};
 use crate::OpenError;
 use crate::checksum::chain_next;
 use crate::digest::{DigestEntry, DigestKey};
 use crate::layout::{self, FileKind};
 use crate::segment::Segment;
 use crate::state::LogState;
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use taffrail_env::disk::{DiskResult, read_full};
 use taffrail_env::{DiskErrorKind, Env, OpenMode};
 use taffrail_record::Offset;
@@ -36,6 +36,7 @@ pub(super) async fn directory<E: Env>(
         }
         found => found?,
     };
+    verified.unexplained = unexplained(env, directory, &found).await?;
     for log in &found.logs {
         verified.logs += 1;
         let state = &log.state;
@@ -54,6 +55,27 @@ pub(super) async fn directory<E: Env>(
         }
     }
     Ok(verified)
+}
+
+/// Directories of logs that are neither there nor deleted a while ago.
+async fn unexplained<E: Env>(
+    env: &E,
+    directory: &Path,
+    found: &Directory<E>,
+) -> DiskResult<Vec<PathBuf>> {
+    let place = layout::partitions(directory);
+    let logs = found.logs.iter().map(|log| &log.state);
+    let logs = logs.map(|state| (state.partition, state.number));
+    let known: BTreeSet<_> = logs.chain(found.deleted.iter().copied()).collect();
+    let entries = match env.list(&place).await {
+        Err(error) if error.kind == DiskErrorKind::NotFound => Vec::new(),
+        entries => entries?,
+    };
+    let named = entries.into_iter().filter_map(|entry| {
+        let name = layout::parse_log_directory(&entry.name)?;
+        (!known.contains(&name)).then(|| place.join(&entry.name))
+    });
+    Ok(named.collect())
 }
 
 /// One segment being checked.

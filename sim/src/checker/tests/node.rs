@@ -55,3 +55,10 @@ fn a_queue_beyond_its_bound_is_seen() {
     good([queue(5)]);
     bad("BOUNDED-QUEUE", [queue(6)]);
 }
+
+#[test]
+fn what_is_given_out_as_new_is_given_out_once() {
+    let given = |client, id| Event::ProducerGiven { client, id };
+    good([given(1, 7), given(2, 8), given(1, 9)]);
+    bad("CTRL-CONSISTENT", [given(1, 7), given(2, 8), given(2, 7)]);
+}

@@ -21,6 +21,7 @@ impl<J, S> Coordinator<J, S> {
                 self.soft_bytes
             ));
         }
+        self.stored.recount()?;
         let with_record = self
             .stored
             .group_ids()
