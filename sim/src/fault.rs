@@ -123,7 +123,7 @@ impl Rates {
     }
 
     /// Draws a mix from a menu of (kind, highest rate): one seed in eight has none; in the others each kind is
-    /// left out in half of them, and its rate is spread over three orders of magnitude.
+    /// left out in half of them, and its rate is spread over two orders of magnitude.
     pub fn draw(decisions: &Decisions, menu: &[(FaultKind, u32)]) -> Self {
         let mut rates = Self::none();
         if decisions.chance(decisions.stream("swarm/calm"), 125_000) {

@@ -122,6 +122,7 @@ pub(crate) struct Node {
     pub monotonic_origin: Stream,
     fault_streams: RefCell<BTreeMap<FaultKind, Stream>>,
     detail_streams: RefCell<BTreeMap<FaultKind, Stream>>,
+    point_streams: RefCell<BTreeMap<&'static str, Stream>>,
     entropy: RefCell<BTreeMap<&'static str, Stream>>,
 }
 
@@ -139,6 +140,7 @@ impl Node {
             monotonic_origin: decisions.stream(&format!("{id}/monotonic-origin")),
             fault_streams: RefCell::new(BTreeMap::new()),
             detail_streams: RefCell::new(BTreeMap::new()),
+            point_streams: RefCell::new(BTreeMap::new()),
             entropy: RefCell::new(BTreeMap::new()),
         }
     }
@@ -163,6 +165,16 @@ impl Node {
             .or_insert_with(|| decisions.stream(&format!("{}/{}/details", self.id, kind.name())));
         decisions.reach(stream, world.nanos());
         stream
+    }
+
+    /// The stream that says when a fault point strikes this node.
+    pub fn point_stream(&self, point: &'static str, decisions: &Decisions) -> Stream {
+        let kind = FaultKind::CodePoint.name();
+        *self
+            .point_streams
+            .borrow_mut()
+            .entry(point)
+            .or_insert_with(|| decisions.stream(&format!("{}/{point}/{kind}", self.id)))
     }
 
     /// The product's own randomness, a stream per label; it goes on over restarts.

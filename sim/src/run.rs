@@ -229,7 +229,7 @@ pub struct Outcome<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Strike {
     pub time: Duration,
-    /// The node's name.
+    /// The node's name; `world`, if it was all of them.
     pub node: String,
     pub kind: FaultKind,
     /// At which fault point, if it was one.
@@ -253,9 +253,10 @@ impl<T> Outcome<T> {
         let faults = self.trace.iter().filter(|e| e.kind == EventKind::Fault);
         let strike = |event: &Event| {
             let node = (event.node as usize).checked_sub(1);
+            let node = node.map_or(Some("world"), |node| Some(self.nodes.get(node)?.as_str()));
             Some(Strike {
                 time: Duration::from_nanos(event.time),
-                node: self.nodes.get(node?)?.clone(),
+                node: node?.to_owned(),
                 kind: *FaultKind::ALL.get(event.a as usize)?,
                 point: event.text.clone(),
             })

@@ -24,7 +24,11 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use taffrail_env::FAULT_POINTS;
 use taffrail_record::TopicPartition;
+
+/// No fault point strikes more often than this, in parts per million of the times it is come to.
+const AWKWARD_MAX: u32 = 250_000;
 
 /// The whole simulated world; a handle.
 #[derive(Clone)]
@@ -49,8 +53,8 @@ pub struct Inner {
     pub(crate) polls: Cell<u64>,
     pub(crate) operations: Cell<u64>,
     pub(crate) tally: RefCell<BTreeMap<&'static str, u64>>,
-    /// The fault points that were come to, and whether they may strike in this run.
-    points: RefCell<BTreeMap<&'static str, bool>>,
+    /// The fault points that were come to, and how many times the rate they strike in this run.
+    points: RefCell<BTreeMap<&'static str, u32>>,
     pub(crate) told: RefCell<Vec<Told>>,
     pub(crate) partitions: RefCell<BTreeMap<TopicPartition, String>>,
     nodes: RefCell<Vec<Rc<Node>>>,
@@ -446,31 +450,33 @@ impl World {
         struck
     }
 
-    /// Whether this node takes the awkward way at a fault point. Half of the points are left alone in a run.
+    /// Whether this node takes the awkward way at a fault point. Half of the points are left alone in a run; where others are seldom
+    /// come to, they may strike more often than the rate says.
     pub(crate) fn strikes_at(&self, node: &Node, point: &'static str) -> bool {
         let (faults, kind) = (&self.0.faults, FaultKind::CodePoint);
-        if faults.rate(kind) == 0 || faults.strikes_never(node.id, kind) {
+        let rate = faults.rate(kind);
+        if rate == 0 || faults.strikes_never(node.id, kind) {
             return false;
         }
         let decisions = &self.0.decisions;
-        let mut points = self.points.borrow_mut();
-        let is_chosen = *points.entry(point).or_insert_with(|| {
+        let times = *self.points.borrow_mut().entry(point).or_insert_with(|| {
+            let known = FAULT_POINTS.iter().any(|(name, _)| *name == point);
+            assert!(known, "{point} is not among the fault points");
             let stream = decisions.stream(&format!("point/{point}"));
-            decisions.below(stream, 2) == 0
+            [0, 0, 0, 1, 4, 16][decisions.below(stream, 6) as usize]
         });
-        let stream = || node.fault_stream(kind, decisions);
-        if !is_chosen || !faults.strikes(kind, decisions, stream) {
+        let chance = (rate * times).min(AWKWARD_MAX);
+        if chance == 0 || !decisions.chance(node.point_stream(point, decisions), chance) {
             return false;
         }
         faults.count_injected(kind);
-        let details = (kind as u64, crate::trace::digest(point.as_bytes()), 0);
-        let (number, now) = (node.id.number(), self.now.get());
-        let mut trace = self.trace.borrow_mut();
-        let name = || Some(point.to_owned());
-        trace.event(EventKind::Fault, number, now, details, name);
-        drop(trace);
         faults.count_met(kind);
         self.count(point);
+        let details = (kind as u64, crate::trace::digest(point.as_bytes()), 0);
+        let (number, now) = (node.id.number(), self.now.get());
+        let name = || Some(point.to_owned());
+        let mut trace = self.trace.borrow_mut();
+        trace.event(EventKind::Fault, number, now, details, name);
         true
     }
 
@@ -715,6 +721,7 @@ impl World {
         {
             self.0.faults.count_injected(FaultKind::NodeStarve);
             self.0.faults.count_met(FaultKind::NodeStarve);
+            self.event(EventKind::Fault, 0, (FaultKind::NodeStarve as u64, 0, 0));
             let stream = self.0.decisions.stream("schedule-policy");
             let policies = [
                 SchedulePolicy::Fifo,

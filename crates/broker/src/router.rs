@@ -208,7 +208,7 @@ impl<E: Env> Router<E> {
         };
         match shard.send(request).await {
             Ok(()) => reply
-                .map(|answer| answer.unwrap_or(Err(AppendError::Closed)))
+                .map(|answer| answer.unwrap_or(Err(AppendError::Unknown)))
                 .boxed_local(),
             Err(_) => future::ready(Err(AppendError::Closed)).boxed_local(),
         }

@@ -91,8 +91,10 @@ pub enum AppendError {
     Failed(DiskError),
     /// The log was deleted.
     Deleted,
-    /// The storage is shutting down.
+    /// The storage is shutting down; nothing was written.
     Closed,
+    /// The storage ended before it said what became of the batch.
+    Unknown,
 }
 
 /// Why nothing could be read.
@@ -206,6 +208,7 @@ impl fmt::Display for AppendError {
             Self::NoSpace(error) | Self::Failed(error) => error.fmt(f),
             Self::Deleted => f.write_str("the log was deleted"),
             Self::Closed => f.write_str("the storage is shutting down"),
+            Self::Unknown => f.write_str("the storage ended before it answered"),
         }
     }
 }

@@ -130,6 +130,8 @@ pub(crate) struct Running {
     pub pending: VecDeque<Pending>,
     /// A task is making room.
     pub making_room: bool,
+    /// There was nothing to fill the reserve up with; not asked again before this.
+    pub reserve_after: Instant,
     pub uncommitted: usize,
     pub waiters: Waiters,
     /// Takes nothing any more; its deletion is on its way to the journal.
@@ -171,6 +173,7 @@ impl LogInner {
             plan: None,
             pending: VecDeque::new(),
             making_room: false,
+            reserve_after: Instant(0),
             uncommitted: 0,
             waiters: Waiters::default(),
             deleted: false,

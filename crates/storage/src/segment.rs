@@ -148,6 +148,8 @@ impl Plan {
     pub fn resume(partition: TopicPartition, segment: &Segment, now_ms: i64) -> Plan {
         Plan {
             length: segment.length,
+            // What was reserved behind it may be gone.
+            reserved: segment.length,
             first_timestamp: segment.first_timestamp,
             index_entries: segment.side.index_len / 8,
             ..Plan::new(partition, segment.base_offset, now_ms)

@@ -31,7 +31,11 @@ impl Picture {
             EventKind::Fault => {
                 let kind = FaultKind::ALL.get(event.a as usize);
                 let (name, about) = kind.map_or(("?", ""), |kind| (kind.name(), kind.describe()));
-                self.mark(event, "fault", name, about.to_owned());
+                let name = match &event.text {
+                    Some(point) => format!("{name}: {point}"),
+                    None => name.to_owned(),
+                };
+                self.mark(event, "fault", &name, about.to_owned());
             }
             EventKind::Note => {
                 let text = event.text.clone().unwrap_or_default();

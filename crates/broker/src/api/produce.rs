@@ -484,7 +484,7 @@ async fn finish<E: Env>(
             .find_map(|result| result.as_ref().err());
         return match failed {
             Some(refused) => Answer::Close(format!(
-                "a batch sent with acks=0 was not appended: {}",
+                "a batch sent with acks=0 was not appended, or not in time: {}",
                 refused.error.name()
             )),
             None => Answer::Nothing,
@@ -551,6 +551,7 @@ fn refusal(error: &AppendError, log: TopicPartition) -> Refused {
         // Producers try again on this one, which is right for a full disk and for queues that will drain.
         AppendError::NoSpace(_)
         | AppendError::Failed(_)
+        | AppendError::Unknown
         | AppendError::Backlogged
         | AppendError::TooManyProducers => ErrorCode::KafkaStorageError,
     };

@@ -12,8 +12,8 @@
 //! - a batch that the broker finds too large goes again in two halves, each with its part of the sequence numbers, unless it may be in
 //!   the log already: the broker would not know the halves of what it has for a repetition;
 //! - a hole in the sequence, left by a batch that was given up, is closed by beginning again at sequence 0 in
-//!   the next producer epoch, once nothing is on its way (KIP-360, except that batches which may be in the log already, behind
-//!   a hole that may be filled late, fail instead of being rewritten).
+//!   the next producer epoch, once nothing is on its way (KIP-360, except that batches which may be in the log already fail instead
+//!   of being rewritten: those behind the refused one, and all behind a hole that may be filled late).
 
 use super::batch::{Batch, BatchId, Stamp, after};
 use crate::errors::SendError;
@@ -87,8 +87,8 @@ pub struct PartitionQueue<W> {
     place: Option<Place>,
     /// Batches that were stamped.
     turns: u64,
-    /// The broker refused the earliest batch as out of sequence: begin again once nothing is on its way.
-    restart: bool,
+    /// The broker refused this batch, the earliest, as out of sequence: begin again once nothing is on its way.
+    restart: Option<BatchId>,
     /// The latest batch that was given up but may be in the log, or get there late, until a later one is acknowledged.
     hole: Option<BatchId>,
     /// Why the leader was not reached the last time.
@@ -104,7 +104,7 @@ impl<W> PartitionQueue<W> {
             in_flight: VecDeque::new(),
             place: None,
             turns: 0,
-            restart: false,
+            restart: None,
             hole: None,
             unreachable: None,
         }
@@ -161,7 +161,7 @@ impl<W> PartitionQueue<W> {
         } else {
             1
         };
-        if self.restart || self.in_flight.len() >= limit {
+        if self.restart.is_some() || self.in_flight.len() >= limit {
             return None;
         }
         let first = self.waiting.front()?;
@@ -273,7 +273,9 @@ impl<W> PartitionQueue<W> {
                     return self.refuse(batch, code, message);
                 }
                 // Behind an earlier batch that is tried again, the refusal says nothing about this one.
-                self.restart |= earliest;
+                if earliest {
+                    self.restart.get_or_insert(batch.id);
+                }
             }
             ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge
                 if batch.records() > 1 && !batch.unanswered =>
@@ -283,7 +285,19 @@ impl<W> PartitionQueue<W> {
                 self.wait(first);
                 return None;
             }
-            code if code.is_retriable() => batch.unanswered |= may_be_written(code),
+            code if code.is_retriable() => {
+                let is_gone = [
+                    ErrorCode::UnknownTopicId,
+                    ErrorCode::UnknownTopicOrPartition,
+                ];
+                if let Some(place) = &mut self.place
+                    && is_gone.contains(&code)
+                {
+                    // What is there when it is tried again may be another log, which knows nobody.
+                    place.known = false;
+                }
+                batch.unanswered |= may_be_written(code);
+            }
             _ => return self.refuse(batch, code, message),
         }
         batch.last_failure = Some(failure);
@@ -332,11 +346,11 @@ impl<W> PartitionQueue<W> {
     /// Begins again at sequence 0 in the next epoch if that is due and nothing is on its way. Answers the batches that fail for it,
     /// and whether the epochs of the producer id are used up so that a new one is needed.
     pub fn restart_if_due(&mut self) -> (Vec<Done<W>>, bool) {
-        if !self.restart || !self.in_flight.is_empty() {
+        if self.restart.is_none() || !self.in_flight.is_empty() {
             return (Vec::new(), false);
         }
         let Some(mut place) = self.place else {
-            self.restart = false;
+            self.restart = None;
             return (Vec::new(), false);
         };
         if place.identity.producer_epoch == ProducerEpoch::MAX {
@@ -348,7 +362,7 @@ impl<W> PartitionQueue<W> {
 
     /// Begins again under a new producer id.
     pub fn on_new_identity(&mut self, identity: Identity) -> Vec<Done<W>> {
-        if !self.restart || !self.in_flight.is_empty() {
+        if self.restart.is_none() || !self.in_flight.is_empty() {
             return Vec::new();
         }
         self.begin_again(Place::first(identity, self.first_sequence))
@@ -356,9 +370,12 @@ impl<W> PartitionQueue<W> {
 
     fn begin_again(&mut self, mut place: Place) -> Vec<Done<W>> {
         let mut failed = Vec::new();
+        let refused = self.restart.take();
         for mut batch in std::mem::take(&mut self.waiting) {
             if batch.stamp.is_some() {
-                if batch.unanswered && self.hole.is_some() {
+                // The refused one is not there, unless its predecessor came late. Those behind it may be: a log that was made anew takes
+                // any sequence first, also theirs.
+                if batch.unanswered && (self.hole.is_some() || refused != Some(batch.id)) {
                     let fate = Err(SendError::Refused {
                         code: ErrorCode::OutOfOrderSequenceNumber,
                         message: batch.last_failure.clone(),
@@ -380,7 +397,6 @@ impl<W> PartitionQueue<W> {
             self.waiting.push_back(batch);
         }
         self.place = Some(place);
-        self.restart = false;
         self.hole = None;
         failed
     }

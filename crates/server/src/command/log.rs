@@ -359,7 +359,9 @@ fn verified_text(verified: &Verified, findings: &[Finding]) -> String {
         .collect();
     for directory in &verified.unexplained {
         let place = one_line(&directory.display().to_string());
-        text += &format!("{place}: belongs to no log: nothing reads it, and it can be removed\n");
+        text += &format!(
+            "{place}: no journal or checkpoint knows this log: nothing reads it, and nothing will remove it\n"
+        );
     }
     let batches = match verified.batches {
         1 => "1 batch".to_owned(),

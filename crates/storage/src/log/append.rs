@@ -225,9 +225,16 @@ impl LogInner {
                 now_ms,
             )
         };
-        // A segment may end anywhere but before its first batch.
-        let ends =
-            |plan: &Plan| rolls(plan) || plan.length > 0 && shard.env.strikes_at("segment/roll");
+        let has_reserve = config.reserve_ahead_bytes > 0;
+        let is_full = shard.full.borrow().is_some();
+        let ends = |plan: &Plan| {
+            // What lives on its reserve goes on in it: a new segment finds no room now.
+            let waits = has_reserve && is_full && plan.length + size <= plan.reserved;
+            // A segment may end anywhere but before its first batch.
+            let awkward =
+                || !has_reserve && plan.length > 0 && shard.env.strikes_at("segment/roll");
+            !waits && (rolls(plan) || awkward())
+        };
         let Some(plan) = running.plan.as_ref().filter(|plan| !ends(plan)) else {
             let bytes = if config.preallocate {
                 u64::from(config.segment_bytes)
@@ -240,19 +247,25 @@ impl LogInner {
             };
         };
         let end = plan.length + size;
-        if end <= plan.reserved {
+        // A reserve is filled up when half of it is used, as long as there is something to fill it with.
+        let ahead = match is_full || shard.env.now() < running.reserve_after {
+            true => 0,
+            false => config.reserve_ahead_bytes / 2,
+        };
+        if end + ahead <= plan.reserved {
             return Need::Nothing;
         }
         let step = plan
             .length
             .clamp(RESERVE_STEP_MIN, shard.options.reserve_step_max)
             .max(config.reserve_ahead_bytes);
-        let least = end - plan.reserved;
+        let least = end.saturating_sub(plan.reserved);
         let cap = u64::from(config.segment_bytes).saturating_sub(plan.reserved);
+        let bytes = if has_reserve { step } else { step.min(cap) };
         Need::Room {
             base: plan.base_offset,
             from: plan.reserved,
-            bytes: step.min(cap).max(least),
+            bytes: bytes.max(least),
             least,
         }
     }
@@ -373,8 +386,14 @@ async fn make_room<E: Env>(shard: Rc<Shard<E>>, log: Rc<LogInner>) {
             log.refuse_first(&shard, error);
             continue;
         }
+        // The batch has room; it was the reserve behind it that was to be filled up.
+        let is_extra = matches!(need, Need::Room { least: 0, .. });
         match meet(&shard, &log, need).await {
             Ok(()) => shard.note_room().await,
+            Err(error) if error.kind == DiskErrorKind::NoSpace && is_extra => {
+                let after = shard.env.now() + shard.options.space_probe;
+                log.running.borrow_mut().reserve_after = after;
+            }
             Err(error) if error.kind == DiskErrorKind::NoSpace => {
                 shard.note_full(error.clone()).await;
                 log.refuse_first(&shard, error);
@@ -427,7 +446,9 @@ async fn meet<E: Env>(shard: &Rc<Shard<E>>, log: &Rc<LogInner>, need: Need) -> D
             };
             shard.check_alive()?;
             let reserved = match file.reserve(from, bytes).await {
-                Err(error) if error.kind == DiskErrorKind::NoSpace && least < bytes => {
+                Err(error)
+                    if error.kind == DiskErrorKind::NoSpace && (1..bytes).contains(&least) =>
+                {
                     file.reserve(from, least).await?;
                     least
                 }

@@ -9,7 +9,7 @@ use crate::segment::Segment;
 use crate::state::LogState;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use taffrail_env::disk::{DiskResult, read_full};
+use taffrail_env::disk::{DiskResult, EntryKind, read_full};
 use taffrail_env::{DiskErrorKind, Env, OpenMode};
 use taffrail_record::Offset;
 use taffrail_record::batch::{HEADER_LEN, split_batch, verify_crc};
@@ -71,7 +71,10 @@ async fn unexplained<E: Env>(
         Err(error) if error.kind == DiskErrorKind::NotFound => Vec::new(),
         entries => entries?,
     };
-    let named = entries.into_iter().filter_map(|entry| {
+    let directories = entries
+        .into_iter()
+        .filter(|entry| entry.kind == EntryKind::Directory);
+    let named = directories.filter_map(|entry| {
         let name = layout::parse_log_directory(&entry.name)?;
         (!known.contains(&name)).then(|| place.join(&entry.name))
     });

@@ -202,6 +202,42 @@ fn a_log_with_a_reserve_is_written_while_the_disk_is_full() {
 }
 
 #[test]
+fn a_reserve_is_there_after_a_clean_stop_in_whatever_segment_and_however_much_of_it_was_used() {
+    const RESERVE: u64 = 64 << 10;
+    let env = full_world();
+    let inner = env.clone();
+    let reserve = || LogConfig {
+        reserve_ahead_bytes: RESERVE,
+        segment_bytes: 150_000,
+        ..config()
+    };
+    env.run(async move {
+        let logs = open_one(&inner, options()).await;
+        let metadata = logs.create(partition(9), reserve()).await.expect("created");
+        // More than one reserve, and nearly all of the first segment that is allowed.
+        for number in 0..47 {
+            let appended = metadata.append(batch(&[number; 3000]), 5).await;
+            appended.expect("appended");
+        }
+        logs.shutdown().await.expect("stopped");
+        let logs = open_one(&inner, options()).await;
+        let metadata = logs.get(partition(9)).expect("there");
+        metadata.set_config(reserve());
+        metadata
+            .append(batch(b"started"), 5)
+            .await
+            .expect("appended");
+        let log = logs.create(partition(0), config()).await.expect("created");
+        fill(&log).await;
+        for number in 0..10 {
+            let appended = metadata.append(batch(&[number; 3000]), 5).await;
+            appended.expect("it has room of its own, also where a segment would end");
+        }
+    })
+    .expect("it ends");
+}
+
+#[test]
 fn what_was_admitted_reaches_its_segment_however_full_the_disk_is() {
     let env = full_world();
     let inner = env.clone();

@@ -69,7 +69,8 @@ impl Source {
         }
     }
 
-    /// The world in which it fails, and what is edited in it already. A name's hash has to be that of the run.
+    /// The world in which it fails, and what is edited in it already. A name's hash has to be that of the run, and
+    /// a scenario has to come out as it expects.
     pub fn to_shrink(&self) -> Result<(RunName, Edits), Failure> {
         match self {
             Source::Name(name) => {
@@ -78,7 +79,11 @@ impl Source {
                 }
                 Ok((name.clone(), Edits::default()))
             }
-            Source::Scenario(scenario) => Ok((scenario.world.clone(), scenario.edits.clone())),
+            Source::Scenario(scenario) => {
+                let judged = scenario.judge(&scenario.run()?);
+                judged.map_err(Failure::failed)?;
+                Ok((scenario.world.clone(), scenario.edits.clone()))
+            }
             Source::Story(_) => Err(Failure::from(
                 "a story is written by hand, and has nothing drawn to take away".to_owned(),
             )),

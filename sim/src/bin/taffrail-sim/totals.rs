@@ -5,6 +5,7 @@ use crate::failure::say;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use taffrail_env::FAULT_POINTS;
 use taffrail_sim::FaultKind;
 
 #[derive(Default)]
@@ -16,6 +17,8 @@ pub struct Totals {
     operations: u64,
     /// How often each kind was injected, and met.
     faults: BTreeMap<FaultKind, (u64, u64)>,
+    /// How often each fault point struck.
+    points: BTreeMap<&'static str, u64>,
     /// What seeds may be dealt.
     menu: BTreeSet<FaultKind>,
 }
@@ -27,6 +30,10 @@ impl Totals {
         self.wall += ran.wall;
         self.events += ran.outcome.events;
         self.operations += ran.outcome.operations;
+        for (point, _) in FAULT_POINTS {
+            let struck = ran.outcome.tally.get(point).copied().unwrap_or(0);
+            *self.points.entry(point).or_default() += struck;
+        }
         self.menu
             .extend(ran.outcome.menu.iter().map(|(kind, _)| kind));
         for count in &ran.outcome.faults {
@@ -46,7 +53,7 @@ impl Totals {
         let faults: u64 = self.faults.values().map(|(injected, _)| injected).sum();
         let wall = self.wall.as_secs_f64().max(1e-3);
         let mut text = format!(
-            "{} seeds, {}.{:02} simulated hours in {} core-ms ({:.1} s/core-s), {} events ({:.0}/core-s), {} operations, {faults} faults, {} KiB resident\n",
+            "{} seeds, {}.{:02} simulated hours in {} core-ms ({:.1} s/core-s), {} events ({:.0}/core-s), {} operations ({:.0}/s), {faults} faults, {} KiB resident\n",
             self.seeds,
             seconds / 3600,
             seconds % 3600 / 36,
@@ -55,6 +62,7 @@ impl Totals {
             self.events,
             self.events as f64 / wall,
             self.operations,
+            self.operations as f64 / self.simulated.as_secs_f64().max(1e-3),
             resident_kib(),
         );
         for (kind, (injected, met)) in &self.faults {
@@ -64,16 +72,17 @@ impl Totals {
         }
         let names = |of: &dyn Fn((u64, u64)) -> bool| {
             let menu = self.menu.iter().filter(|kind| of(self.count(**kind)));
-            let names: Vec<&str> = menu.map(|kind| kind.name()).collect();
-            match names.is_empty() {
-                true => "none".to_owned(),
-                false => names.join(", "),
-            }
+            listed(menu.map(|kind| kind.name()).collect())
         };
+        let unmet = self
+            .faults
+            .iter()
+            .filter(|(_, (injected, met))| *injected > 0 && *met == 0);
+        let unmet = listed(unmet.map(|(kind, _)| kind.name()).collect());
         text += &format!(
             "on the menu, never injected: {}; injected, never met: {}",
             names(&|(injected, _)| injected == 0),
-            names(&|(injected, met)| injected > 0 && met == 0),
+            unmet,
         );
         text
     }
@@ -90,8 +99,30 @@ impl Totals {
         })
     }
 
+    /// Fault points, with how often they struck; one that never did is told if it could have.
+    fn print_points(&self, json: bool) {
+        for (point, about) in FAULT_POINTS {
+            let struck = self.points.get(point).copied().unwrap_or(0);
+            if json {
+                say!(
+                    "{}",
+                    json!({ "point": point, "about": about, "struck": struck })
+                );
+            } else {
+                let missed = self.menu.contains(&FaultKind::CodePoint) && struck == 0;
+                let missed = if missed { "NEVER HIT  " } else { "" };
+                say!("code-point {point:<20} {struck:>9} struck  {missed}{about}");
+            }
+        }
+    }
+
     /// Every kind that there is, with what became of it.
     pub fn print_catalogue(&self, json: bool) {
+        self.print_kinds(json);
+        self.print_points(json);
+    }
+
+    fn print_kinds(&self, json: bool) {
         for kind in FaultKind::ALL {
             let (injected, met) = self.count(*kind);
             let (name, about) = (kind.name(), kind.describe());
@@ -107,6 +138,13 @@ impl Totals {
                 say!("{name:<24} {injected:>9} injected {met:>9} met  {missed}{about}");
             }
         }
+    }
+}
+
+fn listed(names: Vec<&str>) -> String {
+    match names.is_empty() {
+        true => "none".to_owned(),
+        false => names.join(", "),
     }
 }
 

@@ -16,7 +16,8 @@ fn a_short_life_keeps_every_promise() {
             outcome.name,
             outcome.failure
         );
-        for client in ["acked", "polls", "commits-asked"] {
+        assert!(outcome.tally.contains_key("acked"), "{}", outcome.name);
+        for client in ["polls", "commits-asked"] {
             *at_work.entry(client).or_default() += u64::from(outcome.tally.contains_key(client));
         }
         assert!(

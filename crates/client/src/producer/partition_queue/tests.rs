@@ -465,3 +465,31 @@ fn the_next_epoch_begins_at_zero_wherever_the_first_began() {
     queue.restart_if_due();
     assert_eq!(send(&mut queue), (1, 1, 0));
 }
+
+#[test]
+fn what_a_log_made_anew_may_have_taken_first_is_not_written_twice() {
+    let mut queue = queue();
+    begin(&mut queue, 0, 1);
+    begin(&mut queue, 1, 1);
+    begin(&mut queue, 2, 1);
+    assert_eq!(send(&mut queue), (0, 0, 0));
+    assert_eq!(send(&mut queue), (1, 0, 1));
+    // The first met the old log's end; the second may have been the first batch of a new one, which takes any sequence.
+    end(&mut queue, 0, error(ErrorCode::UnknownTopicId));
+    end(&mut queue, 1, lost());
+    assert_eq!(send(&mut queue), (0, 0, 0));
+    assert!(queue.candidate(NOW).is_none(), "nobody is known there");
+    assert!(end(&mut queue, 0, error(ErrorCode::OutOfOrderSequenceNumber)).is_none());
+    let (failed, _) = queue.restart_if_due();
+    let failed: Vec<_> = failed
+        .into_iter()
+        .map(|done| (done.batch.id.number, done.fate))
+        .collect();
+    assert!(
+        matches!(&failed[..], [(1, Err(error))] if error.may_be_written()),
+        "{failed:?}"
+    );
+    assert_eq!(send(&mut queue), (0, 1, 0));
+    end(&mut queue, 0, acked());
+    assert_eq!(send(&mut queue), (2, 1, 1));
+}
