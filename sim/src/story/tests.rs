@@ -87,6 +87,10 @@ fn a_wrong_line_is_named_with_what_would_be_right() {
             "fault rain always",
             "line 2: there is no fault `rain`; it is ",
         ),
+        (
+            "fault node-kil always",
+            "line 2: there is no fault `node-kil`, but node-kill, ",
+        ),
         ("seed x", "line 2: `x` is no seed; "),
     ] {
         let text = format!("# a headline\n{line}\n");

@@ -13,7 +13,7 @@ pub const COMMAND: Command = Command {
     about: "has a kind of fault strike at every opportunity, or at so many of a hundred, until `heal`; `cargo sim faults` lists the kinds",
     read: |words| {
         let kind = words.next("KIND")?;
-        let kind = FaultKind::parse(kind).ok_or_else(|| format!("there is no fault `{kind}`"))?;
+        let kind = FaultKind::parse(kind).ok_or_else(|| unknown(kind))?;
         if let Some(instead) = done_by(kind) {
             return Err(format!(
                 "{} happens in a story where it says so: `{instead}`",
@@ -34,6 +34,21 @@ pub const COMMAND: Command = Command {
         Ok(Box::new(Fault { kind, rate }))
     },
 };
+
+/// With the kinds that share a word with it, if there are some.
+fn unknown(name: &str) -> String {
+    let words: Vec<&str> = name.split('-').collect();
+    let is_near = |kind: &&FaultKind| kind.name().split('-').any(|word| words.contains(&word));
+    let near: Vec<&str> = FaultKind::ALL
+        .iter()
+        .filter(is_near)
+        .map(|kind| kind.name())
+        .collect();
+    match near.is_empty() {
+        true => format!("there is no fault `{name}`"),
+        false => format!("there is no fault `{name}`, but {}", near.join(", ")),
+    }
+}
 
 /// The command that does what no opportunity brings about.
 fn done_by(kind: FaultKind) -> Option<&'static str> {
