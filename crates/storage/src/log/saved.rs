@@ -9,6 +9,7 @@ use crate::layout::{self, FileKind};
 use crate::reading::read_verified;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::path::Path;
+use std::rc::Rc;
 use taffrail_env::disk::DiskResult;
 use taffrail_env::{DiskErrorKind, Env, File, OpenMode};
 use taffrail_record::{Offset, TopicPartition};
@@ -69,11 +70,14 @@ impl<E: Env> Log<E> {
         }
         if offset > start {
             let inner = self.inner.clone();
-            let shard = self.shard.clone();
+            // The shard holds what is still to be done; were it held in turn, a process that ends before would leave both behind.
+            let shard = Rc::downgrade(&self.shard);
             self.record(Entry::start(self.inner.key(), offset), move |state| {
                 let gone = state.advance_start(offset);
-                for base in gone {
-                    shard.digests.borrow_mut().remove(inner.number, base);
+                if let Some(shard) = shard.upgrade() {
+                    for base in gone {
+                        shard.digests.borrow_mut().remove(inner.number, base);
+                    }
                 }
             })
             .await?;
