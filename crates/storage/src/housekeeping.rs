@@ -161,14 +161,11 @@ async fn forget_producers<E: Env>(log: &Log<E>, wall_ms: i64) {
     if !idle || log.inner.running.borrow().deleted {
         return;
     }
-    let shard = Rc::downgrade(&log.shard);
-    let forget = move |state: &mut crate::state::LogState| {
+    let forget = move |shard: &Shard<E>, state: &mut crate::state::LogState| {
         let before = state.producers.len();
         state.producers.forget_idle(since);
         let gone = before - state.producers.len();
-        if let Some(shard) = shard.upgrade() {
-            shard.producers.set(shard.producers.get() - gone);
-        }
+        shard.producers.set(shard.producers.get() - gone);
     };
     let entry = Entry::forget_producers(log.inner.key(), since);
     if let Err(error) = log.record(entry, forget).await {

@@ -354,11 +354,11 @@ impl<E: Env> Log<E> {
                 running.epoch = running.epoch.max(term);
                 drop(running);
                 let entry = Entry::term(self.inner.key(), term, end, leader);
-                self.record(entry, move |state| state.begin_term(term, end))
+                self.record(entry, move |_, state| state.begin_term(term, end))
             }
             ZeroWidth::Membership { term, members } => {
                 let entry = Entry::membership(self.inner.key(), term, end, members.clone());
-                self.record(entry, move |state| {
+                self.record(entry, move |_, state| {
                     state.membership = Some(Membership {
                         term,
                         offset: end,
@@ -375,14 +375,15 @@ impl<E: Env> Log<E> {
         vote: EpochVote,
     ) -> impl Future<Output = Result<(), StorageError>> + use<E> + 'static {
         let entry = Entry::vote(self.inner.key(), vote.term, vote.candidate);
-        self.record(entry, move |state| state.vote = Some(vote))
+        self.record(entry, move |_, state| state.vote = Some(vote))
     }
 
-    /// Journals `entry`, then changes the durable state by `then`.
+    /// Journals `entry`, then changes the durable state by `then`. What it needs of the shard it is given: the shard holds it until
+    /// then, and must not be held in turn.
     pub(crate) fn record(
         &self,
         entry: Entry,
-        then: impl FnOnce(&mut LogState) + 'static,
+        then: impl FnOnce(&Shard<E>, &mut LogState) + 'static,
     ) -> Recording<E> {
         let (done, wait) = oneshot::channel();
         let refused = if self.inner.running.borrow().deleted {
@@ -394,8 +395,8 @@ impl<E: Env> Log<E> {
         };
         if refused.is_none() {
             let inner = self.inner.clone();
-            let carry_out = move |_: &Rc<Shard<E>>| {
-                then(&mut inner.state.borrow_mut());
+            let carry_out = move |shard: &Rc<Shard<E>>| {
+                then(shard, &mut inner.state.borrow_mut());
                 let _nobody_waits = done.send(());
             };
             let then = InFlight::Then(Box::new(carry_out));

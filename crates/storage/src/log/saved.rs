@@ -9,7 +9,6 @@ use crate::layout::{self, FileKind};
 use crate::reading::read_verified;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::path::Path;
-use std::rc::Rc;
 use taffrail_env::disk::DiskResult;
 use taffrail_env::{DiskErrorKind, Env, File, OpenMode};
 use taffrail_record::{Offset, TopicPartition};
@@ -69,17 +68,16 @@ impl<E: Env> Log<E> {
             return Err(StorageError::OutOfRange { start, end });
         }
         if offset > start {
-            let inner = self.inner.clone();
-            // The shard holds what is still to be done; were it held in turn, a process that ends before would leave both behind.
-            let shard = Rc::downgrade(&self.shard);
-            self.record(Entry::start(self.inner.key(), offset), move |state| {
-                let gone = state.advance_start(offset);
-                if let Some(shard) = shard.upgrade() {
+            let number = self.inner.number;
+            self.record(
+                Entry::start(self.inner.key(), offset),
+                move |shard, state| {
+                    let gone = state.advance_start(offset);
                     for base in gone {
-                        shard.digests.borrow_mut().remove(inner.number, base);
+                        shard.digests.borrow_mut().remove(number, base);
                     }
-                }
-            })
+                },
+            )
             .await?;
             // Whoever waits at an offset that is gone learns so by the high watermark, which is not below the start.
             let mut running = self.inner.running.borrow_mut();

@@ -6,6 +6,7 @@ use crate::testing::{DiskWorld, TestEnv};
 use crate::{AppendError, Log, OpenError, Options, ReadError, open};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use taffrail_env::Disk;
 
 /// Much in segments, nothing in memory.
 fn options() -> Options {
@@ -787,4 +788,21 @@ fn what_cannot_be_read_is_found_and_the_rest_is_looked_at() {
             "{suffix}"
         );
     }
+}
+
+#[test]
+fn the_directory_of_a_log_that_nothing_knows_is_named_and_damages_nothing() {
+    let env = TestEnv::new(3, filled(60));
+    let inner = env.clone();
+    let stray = Path::new(DIRECTORY).join("partitions/09090909090909090909090909090909-0.77");
+    let made = stray.clone();
+    let verified = env.run(async move {
+        inner.create_directory(&made).await.expect("made");
+        let mut report = |finding| panic!("{finding}");
+        let verified = offline::verify(&inner, Path::new(DIRECTORY), &mut report).await;
+        verified.expect("it can be read")
+    });
+    let verified = verified.expect("it ends");
+    assert_eq!(verified.unexplained, [stray]);
+    assert!(verified.logs > 0);
 }

@@ -5,6 +5,7 @@ use crate::testing::TestEnv;
 use crate::{AppendError, Durability, EpochVote, LogConfig, Options, ReadError, ZeroWidth};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
+use std::rc::Rc;
 use std::time::Duration;
 use taffrail_env::Clock;
 use taffrail_record::Codec;
@@ -615,4 +616,42 @@ fn nothing_keeps_a_deleted_log_in_memory() {
         assert_eq!(logs.usage().cached_bytes, 0);
         assert_eq!(inner.strong_count(), 0);
     });
+}
+
+#[test]
+fn a_process_that_ends_with_something_still_to_be_recorded_leaves_nothing_in_memory() {
+    let env = new_env(1);
+    let inner = env.clone();
+    let shard = env.run(async move {
+        let logs = open_one(&inner, small()).await;
+        let log = logs.create(partition(0), config()).await.expect("created");
+        log.append(batch(b"one"), 5).await.expect("appended");
+        let mut moves = Box::pin(log.advance_log_start(1));
+        assert!((&mut moves).now_or_never().is_none());
+        Rc::downgrade(&logs.shard)
+    });
+    let shard = shard.expect("it ends");
+    assert!(shard.upgrade().is_some(), "its tasks run");
+    env.kill();
+    assert!(shard.upgrade().is_none());
+}
+
+#[test]
+fn a_count_that_is_not_what_there_is_is_told() {
+    let env = new_env(1);
+    let inner = env.clone();
+    env.run(async move {
+        let logs = open_one(&inner, small()).await;
+        let log = logs.create(partition(0), config()).await.expect("created");
+        log.append(batch(b"one"), 5).await.expect("appended");
+        assert_eq!(logs.recount(), Ok(()));
+        logs.shard.producers.set(1);
+        let told = logs.recount().expect_err("there is no producer");
+        assert_eq!(told, "1 producers are counted, and there are 0");
+        logs.shard.producers.set(0);
+        log.inner.running.borrow_mut().uncommitted += 7;
+        let told = logs.recount().expect_err("nothing is on its way");
+        assert!(told.starts_with("7 bytes on their way into log "), "{told}");
+    })
+    .expect("it ends");
 }
