@@ -50,19 +50,6 @@ pub fn take_peak(owner: u32) -> i64 {
         .max(now)
 }
 
-/// Gives back to the system what is free. Each run has a thread of its own, and glibc keeps what a thread's heap has once grown to; what
-/// thousands of them leave in pieces adds up.
-pub fn trim() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        unsafe extern "C" {
-            fn malloc_trim(pad: usize) -> i32;
-        }
-        // SAFETY: glibc's own function of this signature; it touches nothing that is allocated, and may be called by any thread.
-        unsafe { malloc_trim(0) };
-    }
-}
-
 fn add(owner: u32, bytes: i64) {
     let owner = (owner as usize).min(OWNERS_MAX - 1);
     // Fails only while the thread is going away, when nobody reads the counters any more.

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
-use taffrail_sim::memory::trim;
 use taffrail_sim::profile::Profile;
 use taffrail_sim::scenario::Scenario;
 use taffrail_sim::shrink;
@@ -29,9 +28,6 @@ pub fn seeds(text: &str) -> Result<Range<u64>, String> {
     }
     Ok(from..to)
 }
-
-/// Memory that runs have freed is given back every so many seeds.
-const RUNS_BETWEEN_TRIMS: u64 = 32;
 
 /// One seed's run and how long it took.
 pub struct Ran {
@@ -79,9 +75,6 @@ fn run_seeds(
                     }
                     if sender.send((seed, run_seed(profile, seed))).is_err() {
                         return;
-                    }
-                    if seed.is_multiple_of(RUNS_BETWEEN_TRIMS) {
-                        trim();
                     }
                 }
             });
