@@ -82,6 +82,12 @@ catalogue! {
     ClockFreeze, "clock-freeze", "The wall clock stands still for a while. Met at once.";
 }
 
+/// The product's fault points, each with its awkward way; see [`FaultKind::CodePoint`].
+pub fn fault_points() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let broker = taffrail_broker::FAULT_POINTS.iter();
+    broker.chain(taffrail_storage::FAULT_POINTS).copied()
+}
+
 impl FaultKind {
     /// Reads a kind's name.
     pub fn parse(name: &str) -> Option<FaultKind> {

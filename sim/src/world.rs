@@ -7,7 +7,7 @@
 use crate::decision::{Decisions, Stream};
 use crate::disk::DiskView;
 use crate::env::SimEnv;
-use crate::fault::{FaultKind, Faults};
+use crate::fault::{FaultKind, Faults, fault_points};
 use crate::kernel::{Sandbox, catching};
 use crate::memory::charge_to;
 use crate::net::Network;
@@ -24,7 +24,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use taffrail_env::FAULT_POINTS;
 use taffrail_record::TopicPartition;
 
 /// No fault point strikes more often than this, in parts per million of the times it is come to.
@@ -460,7 +459,7 @@ impl World {
         }
         let decisions = &self.0.decisions;
         let times = *self.points.borrow_mut().entry(point).or_insert_with(|| {
-            let known = FAULT_POINTS.iter().any(|(name, _)| *name == point);
+            let known = fault_points().any(|(name, _)| name == point);
             assert!(known, "{point} is not among the fault points");
             let stream = decisions.stream(&format!("point/{point}"));
             [0, 0, 0, 1, 4, 16][decisions.below(stream, 6) as usize]

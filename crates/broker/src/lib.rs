@@ -34,3 +34,29 @@ pub use node::{
     Difference, Inspection, MEMORY_BYTES_MIN, Node, NodeConfig, PartitionView, Replayed,
     StartError, start,
 };
+
+/// The fault points of this crate, each with its awkward way.
+pub const FAULT_POINTS: &[(&str, &str)] = &[
+    ("answer/lost", "the connection closes in place of an answer"),
+    (
+        "commit/late",
+        "a commit that is durable is not answered at once",
+    ),
+    (
+        "coordinator/loading",
+        "a group's partition is still being read",
+    ),
+    (
+        "fetch/early",
+        "a fetch is answered before there is enough, or any",
+    ),
+    ("metadata/snapshot", "a snapshot of the metadata is due"),
+    (
+        "produce/late",
+        "a batch that was admitted is not waited for at once",
+    ),
+    (
+        "produce/time-out",
+        "whether the batch was written is not known in time",
+    ),
+];

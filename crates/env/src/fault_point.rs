@@ -2,50 +2,11 @@
 //! where mistakes are looked for (as FoundationDB's BUGGIFY).
 //!
 //! A point may make work slower, smaller or more often needed, answer what a client has to expect anyway, or come back too early
-//! where everybody has to look again. It never makes an answer wrong.
+//! where everybody has to look again. It never makes an answer wrong. Each crate lists its own in a `FAULT_POINTS`.
 
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use std::time::Duration;
-
-/// Every point, and its awkward way.
-pub const FAULT_POINTS: &[(&str, &str)] = &[
-    ("answer/lost", "the connection closes in place of an answer"),
-    (
-        "clear/write-out",
-        "a small tail goes into its segment, and not forward in the journal",
-    ),
-    (
-        "commit/late",
-        "a commit that is durable is not answered at once",
-    ),
-    (
-        "coordinator/loading",
-        "a group's partition is still being read",
-    ),
-    ("digest/forgotten", "a segment's digest is not in memory"),
-    (
-        "fetch/early",
-        "a fetch is answered before there is enough, or any",
-    ),
-    ("files/close-all", "no file is open"),
-    (
-        "flush/late",
-        "the flusher waits although there is something to do",
-    ),
-    ("flush/one-log", "a round of the flusher takes one log"),
-    ("metadata/snapshot", "a snapshot of the metadata is due"),
-    (
-        "produce/late",
-        "a batch that was admitted is not waited for at once",
-    ),
-    (
-        "produce/time-out",
-        "whether the batch was written is not known in time",
-    ),
-    ("read/one-batch", "a read has room for one batch"),
-    ("segment/roll", "the next batch begins a segment"),
-];
 
 /// How long [`dawdle`] takes at most.
 const DAWDLE_MILLIS: u64 = 50;

@@ -23,7 +23,7 @@ pub mod spawn;
 pub use clock::{Clock, Instant};
 pub use disk::{Directory, Disk, DiskError, DiskErrorKind, DiskOperation, File, OpenMode};
 pub use entropy::Entropy;
-pub use fault_point::{FAULT_POINTS, FaultPoints, dawdle};
+pub use fault_point::{FaultPoints, dawdle};
 pub use net::{Connection, Listener, Net, NetError, NetErrorKind};
 pub use spawn::Spawn;
 

@@ -44,6 +44,23 @@ pub use open::open;
 pub use options::{Durability, LogConfig, Options};
 pub use retention::WallClock;
 
+/// The fault points of this crate, each with its awkward way.
+pub const FAULT_POINTS: &[(&str, &str)] = &[
+    (
+        "clear/write-out",
+        "a small tail goes into its segment, and not forward in the journal",
+    ),
+    ("digest/forgotten", "a segment's digest is not in memory"),
+    ("files/close-all", "no file is open"),
+    (
+        "flush/late",
+        "the flusher waits although there is something to do",
+    ),
+    ("flush/one-log", "a round of the flusher takes one log"),
+    ("read/one-batch", "a read has room for one batch"),
+    ("segment/roll", "the next batch begins a segment"),
+];
+
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

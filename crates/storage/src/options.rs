@@ -94,7 +94,8 @@ pub struct LogConfig {
     /// `cleanup.policy` contains `delete`: retention applies.
     pub cleanup_delete: bool,
     pub durability: Durability,
-    /// Room that is always kept reserved ahead, so that this log can be written while the disk is full.
+    /// Room that is reserved ahead, so that this log can be written while the disk is full. Filled up when half of it is used, as long
+    /// as the disk has room.
     pub reserve_ahead_bytes: u64,
     /// The offset of the first record. Counts when the log is made only.
     pub first_offset: Offset,

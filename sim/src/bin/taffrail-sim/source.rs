@@ -62,10 +62,7 @@ impl Source {
             }
             Source::Scenario(scenario) => Ok(scenario.run_recorded(recording)?),
             Source::Story(text) => Ok(Story::parse(text)?.run_recorded(recording)),
-            Source::Log(log) => Err(Failure::from(format!(
-                "{}: a file of checkpoints cannot be run; it is for `diff`",
-                log.name
-            ))),
+            Source::Log(log) => Err(cannot_be_run(log)),
         }
     }
 
@@ -87,10 +84,7 @@ impl Source {
             Source::Story(_) => Err(Failure::from(
                 "a story is written by hand, and has nothing drawn to take away".to_owned(),
             )),
-            Source::Log(log) => Err(Failure::from(format!(
-                "{}: a file of checkpoints cannot be run; it is for `diff`",
-                log.name
-            ))),
+            Source::Log(log) => Err(cannot_be_run(log)),
         }
     }
 
@@ -101,4 +95,11 @@ impl Source {
             other => Ok(Log::of(&other.run(recording)?)),
         }
     }
+}
+
+fn cannot_be_run(log: &Log) -> Failure {
+    let name = &log.name;
+    Failure::from(format!(
+        "{name}: a file of checkpoints cannot be run; it is for `diff`"
+    ))
 }

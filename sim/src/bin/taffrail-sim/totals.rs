@@ -5,8 +5,8 @@ use crate::failure::say;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use taffrail_env::FAULT_POINTS;
 use taffrail_sim::FaultKind;
+use taffrail_sim::fault::fault_points;
 
 #[derive(Default)]
 pub struct Totals {
@@ -30,7 +30,7 @@ impl Totals {
         self.wall += ran.wall;
         self.events += ran.outcome.events;
         self.operations += ran.outcome.operations;
-        for (point, _) in FAULT_POINTS {
+        for (point, _) in fault_points() {
             let struck = ran.outcome.tally.get(point).copied().unwrap_or(0);
             *self.points.entry(point).or_default() += struck;
         }
@@ -101,7 +101,7 @@ impl Totals {
 
     /// Fault points, with how often they struck; one that never did is told if it could have.
     fn print_points(&self, json: bool) {
-        for (point, about) in FAULT_POINTS {
+        for (point, about) in fault_points() {
             let struck = self.points.get(point).copied().unwrap_or(0);
             if json {
                 say!(
