@@ -2,18 +2,18 @@
 //! ask for what was written last.
 
 use super::peer::{Answer, Peer};
-use super::{Phase, Presence, Stage, stranger, value};
+use super::stranger::{Fate, begin, fate, produce};
+use super::{Phase, Presence, Stage};
 use crate::env::SimEnv;
 use crate::history::{ClientId, Event, OperationId};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
-use taffrail_client::{Codec, TopicPartitionName};
+use taffrail_client::TopicPartitionName;
 use taffrail_env::Clock;
 use taffrail_record::Offset;
-use taffrail_record::builder::{BatchBuilder, ProducerFields};
 use taffrail_wire::fetch::{FetchPartition, FetchTopic};
-use taffrail_wire::{ErrorCode, FetchRequest, ProduceRequest};
+use taffrail_wire::{FetchRequest, ProduceRequest};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const IN_FLIGHT_MAX: usize = 16;
@@ -87,24 +87,11 @@ impl Walker {
     }
 
     async fn send_record(&mut self, peer: &mut Peer, partition: &TopicPartitionName) -> Option<()> {
-        let timestamp = self.stage.record_time();
-        let number = self.stage.next_record();
-        let record = value::record(number, timestamp, RECORD_BYTES_MAX);
-        let operation = self.stage.next_operation();
-        self.stage.tell(Event::SendStarted {
-            operation,
-            client: self.id,
-            partition: self.stage.identity(partition),
-            record: value::as_written(number, &record),
-            idempotent: false,
-        });
-        let mut builder = BatchBuilder::new(Codec::None, timestamp);
-        value::put(&mut builder, &record);
-        let batch = builder.finish(ProducerFields::default());
-        let batch = batch.expect("it has a record").freeze();
+        let identity = self.stage.identity(partition);
+        let (operation, batch) = begin(&self.stage, self.id, identity, RECORD_BYTES_MAX);
         self.on_the_way
             .push_back(Sent::Record(operation, partition.clone()));
-        let request = stranger::produce(partition, batch);
+        let request = produce(partition, batch.freeze());
         peer.send(PRODUCE_VERSION, &request).await.map(|_| ())
     }
 
@@ -135,12 +122,19 @@ impl Walker {
                 self.stage.world.count_operation();
             }
             Sent::Record(operation, partition) => {
-                let Some(offset) = placed(answer) else {
-                    self.stage.tell(Event::SendUnknown { operation });
-                    return Some(());
-                };
-                self.stage.tell(Event::SendAcked { operation, offset });
-                self.newest.insert(partition, offset);
+                let response = answer.read::<ProduceRequest<'_>>(PRODUCE_VERSION);
+                let answer = response.as_ref().and_then(|response| {
+                    let topic = response.responses.first()?;
+                    topic.partition_responses.first()
+                });
+                self.stage.tell(match answer.map_or(Fate::Unknown, fate) {
+                    Fate::Acked(offset) => {
+                        self.newest.insert(partition, offset);
+                        Event::SendAcked { operation, offset }
+                    }
+                    Fate::Refused => Event::SendFailed { operation },
+                    Fate::Unknown => Event::SendUnknown { operation },
+                });
             }
         }
         Some(())
@@ -153,15 +147,5 @@ impl Walker {
                 self.stage.tell(Event::SendUnknown { operation });
             }
         }
-    }
-}
-
-/// Where a record was placed, if it was taken.
-fn placed(answer: &Answer) -> Option<Offset> {
-    let response = answer.read::<ProduceRequest<'_>>(PRODUCE_VERSION)?;
-    let answer = &response.responses.first()?.partition_responses.first()?;
-    match ErrorCode::from(answer.error_code) {
-        ErrorCode::None => Some(answer.base_offset),
-        _ => None,
     }
 }

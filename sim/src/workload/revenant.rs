@@ -7,8 +7,8 @@
 
 use super::peer::Peer;
 use super::scanner::{Named, fetch};
-use super::stranger::{Fate, batch_of, fate};
-use super::{Phase, Presence, Stage, value};
+use super::stranger::{Fate, begin, fate};
+use super::{Phase, Presence, Stage};
 use crate::decision::Stream;
 use crate::env::SimEnv;
 use crate::history::{ClientId, Event};
@@ -27,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PRODUCE_VERSION: i16 = 13;
 /// So many lives back.
 const MEMORY: u64 = 4;
+const RECORD_BYTES_MAX: u64 = 200;
 
 struct Revenant {
     stage: Rc<Stage>,
@@ -84,17 +85,8 @@ impl Revenant {
     }
 
     async fn produce(&self, peer: &mut Peer, partition: TopicPartition) -> Option<()> {
-        let number = self.stage.next_record();
-        let record = value::record(number, self.stage.record_time(), 200);
-        let operation = self.stage.next_operation();
-        self.stage.tell(Event::SendStarted {
-            operation,
-            client: self.id,
-            partition,
-            record: value::as_written(number, &record),
-            idempotent: false,
-        });
-        let request = request(partition, batch_of(&record).freeze());
+        let (operation, batch) = begin(&self.stage, self.id, partition, RECORD_BYTES_MAX);
+        let request = request(partition, batch.freeze());
         let answer = peer.call(PRODUCE_VERSION, &request).await;
         let fate = answer.as_ref().and_then(|answer| {
             let response = answer.read::<ProduceRequest<'_>>(PRODUCE_VERSION)?;

@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use taffrail_client::{Codec, Record, TopicPartitionName};
 use taffrail_env::Clock;
+use taffrail_record::TopicPartition;
 use taffrail_record::builder::{BatchBuilder, ProducerFields};
 use taffrail_wire::api::ApiKey;
 use taffrail_wire::fetch::{FetchPartition, FetchTopic};
@@ -26,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const CHECKSUM_AT: usize = 17;
 const PRODUCE_VERSION: i16 = 9;
 const FETCH_VERSION: i16 = 12;
+const RECORD_BYTES_MAX: u64 = 400;
 /// Claims of this size fit into no budget of the simulated broker.
 const CLAIM_MAX: u64 = 100 << 20;
 
@@ -181,19 +183,9 @@ impl Stranger {
         peer.leave();
     }
 
-    /// A new record, told, as a batch.
     fn begin(&self, partition: &TopicPartitionName) -> (OperationId, BytesMut) {
-        let number = self.stage.next_record();
-        let record = value::record(number, self.stage.record_time(), 400);
-        let operation = self.stage.next_operation();
-        self.stage.tell(Event::SendStarted {
-            operation,
-            client: self.id,
-            partition: self.stage.identity(partition),
-            record: value::as_written(number, &record),
-            idempotent: false,
-        });
-        (operation, batch_of(&record))
+        let identity = self.stage.identity(partition);
+        begin(&self.stage, self.id, identity, RECORD_BYTES_MAX)
     }
 
     /// Tells what became of the records of one request, one for each of its partitions.
@@ -212,6 +204,26 @@ impl Stranger {
             });
         }
     }
+}
+
+/// A new record of a producer without idempotence, told, as a batch of its own.
+pub(super) fn begin(
+    stage: &Stage,
+    client: ClientId,
+    partition: TopicPartition,
+    bytes_max: u64,
+) -> (OperationId, BytesMut) {
+    let number = stage.next_record();
+    let record = value::record(number, stage.record_time(), bytes_max);
+    let operation = stage.next_operation();
+    stage.tell(Event::SendStarted {
+        operation,
+        client,
+        partition,
+        record: value::as_written(number, &record),
+        idempotent: false,
+    });
+    (operation, batch_of(&record))
 }
 
 pub(super) enum Fate {
@@ -244,7 +256,7 @@ fn everything(topic: &super::Topic) -> FetchTopic<'_> {
 }
 
 /// One record as a batch of its own.
-pub(super) fn batch_of(record: &Record) -> BytesMut {
+fn batch_of(record: &Record) -> BytesMut {
     let timestamp = record.timestamp.expect("the workload sets timestamps");
     let mut builder = BatchBuilder::new(Codec::None, timestamp);
     value::put(&mut builder, record);
