@@ -1,7 +1,7 @@
 //! One broker's promises: the profiles `smoke` and `storage`.
 //!
 //! A run warms up, suffers, heals and gives an account of itself. Safety is judged at every event. First the broker and a few
-//! clients are healed, and owe progress while the other clients are as broken as they were; then everything is. After that every partition is read back, the broker is killed (in `storage`) and the same is read
+//! clients are healed, and owe progress while the other clients are as broken as they were; then everything is. After that every partition is read back, the broker is killed and the same is read
 //! again; then the power is cut, and read again; then it is stopped cleanly, its directory is verified offline, and
 //! everything is read once more. Every third run then wounds the stopped directory in one place.
 
@@ -124,7 +124,7 @@ pub(super) const STORAGE_MENU: &[(FaultKind, u32)] = &[
 /// Seconds of everything, for every build.
 pub(super) fn smoke(simulation: Simulation) -> Outcome<()> {
     let size = Size {
-        advances: (5, 20),
+        advances: (10, 40),
         chaos_max: Duration::from_secs(2),
         producers: 1,
         readers: 1,
@@ -225,7 +225,7 @@ async fn live(world: World, size: Size) {
     } else if account::progress(&world, &broker, &stage, size.thorough).await {
         let wounds = size.wounds && decisions.below(decisions.stream("profile/wounds"), 3) == 0;
         world.phase("account");
-        account::account(&world, &broker, &stage, (size.thorough, wounds)).await;
+        account::account(&world, &broker, &stage, wounds).await;
     }
     stage.conclude();
 }

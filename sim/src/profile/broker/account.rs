@@ -226,41 +226,26 @@ async fn groups_go_on(world: &World, stage: &Rc<Stage>) -> bool {
     true
 }
 
-/// How a broker's process ends before the next one is read back.
-#[derive(Clone, Copy)]
-enum Ending {
-    Kill,
-    PowerCut,
-    Stop,
-}
-
-/// Everything read back: at once, after a kill (if it has to be thorough), after a power cut, and after a clean stop. Then, in
-/// some runs, the directory is wounded, and read back with and without the wound.
-pub(super) async fn account(
-    world: &World,
-    broker: &Rc<Broker>,
-    stage: &Rc<Stage>,
-    (thorough, wounds): (bool, bool),
-) {
-    const ENDINGS: [Ending; 3] = [Ending::Kill, Ending::PowerCut, Ending::Stop];
-    let skipped = usize::from(!thorough);
+/// Everything read back: at once, after a kill, after a power cut, and after a clean stop. Then, in some runs, the
+/// directory is wounded, and read back with and without the wound.
+pub(super) async fn account(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage>, wounds: bool) {
+    const ROUNDS: u32 = 4;
     let reader = world.add_node(NodeOptions::named("accountant"));
-    let mut endings = ENDINGS.into_iter().skip(skipped);
-    for round in 0.. {
+    for round in 0..ROUNDS {
         if !read_everything(world, reader, stage, round).await {
             return;
         }
         idle(world, broker, stage).await;
-        match endings.next() {
-            Some(Ending::Kill) => broker.kill(),
-            Some(Ending::PowerCut) => broker.power_cut(),
-            Some(Ending::Stop) => {
+        match round {
+            0 => broker.kill(),
+            1 => broker.power_cut(),
+            2 => {
                 if let Err(found) = broker.stop_and_verify(PATIENCE).await {
                     return world.fail(found.invariant, found.witness);
                 }
             }
-            None if wounds => return trial::run(world, broker, stage, reader, round + 1).await,
-            None => return,
+            _ if wounds => return trial::run(world, broker, stage, reader, round + 1).await,
+            _ => return,
         }
         if !broker.until_serving(PATIENCE).await {
             let (invariant, why) = broker.absence();

@@ -2,13 +2,10 @@
 
 use super::smoke;
 use crate::run::Simulation;
-use std::collections::BTreeMap;
 
 #[test]
 fn a_short_life_keeps_every_promise() {
-    const SEEDS: u64 = 12;
-    let mut at_work: BTreeMap<&str, u64> = BTreeMap::new();
-    for seed in 0..SEEDS {
+    for seed in 0..12 {
         let outcome = smoke(Simulation::new("smoke", seed));
         assert!(
             outcome.failure.is_none(),
@@ -16,20 +13,16 @@ fn a_short_life_keeps_every_promise() {
             outcome.name,
             outcome.failure
         );
-        assert!(outcome.tally.contains_key("acked"), "{}", outcome.name);
-        for client in ["polls", "commits-asked"] {
-            *at_work.entry(client).or_default() += u64::from(outcome.tally.contains_key(client));
+        for client in ["acked", "polls", "commits-asked"] {
+            let times = outcome.tally.get(client).copied().unwrap_or(0);
+            assert!(times > 0, "{}: no {client}", outcome.name);
         }
         assert!(
-            outcome.operations > 20,
+            outcome.operations > 40,
             "{}: the clients ended {} operations",
             outcome.name,
             outcome.operations
         );
-    }
-    // A life may end before somebody comes to anything.
-    for (client, lives) in at_work {
-        assert!(lives + 2 >= SEEDS, "{client} in {lives} of {SEEDS} lives");
     }
 }
 
