@@ -76,19 +76,25 @@ impl Handle {
             return;
         }
         let range = (start as u64, got.len() as u64);
+        let stale = self.strikes(world, FaultKind::DiskStaleRead, range);
+        let misdirected = self.strikes(world, FaultKind::DiskMisdirectedRead, range);
+        let flipped = self.strikes(world, FaultKind::DiskReadFlip, range);
+        if !(stale || misdirected || flipped) {
+            return;
+        }
         let before = got.to_vec();
         let mut kinds = Vec::new();
-        if self.strikes(world, FaultKind::DiskStaleRead, range) {
+        if stale {
             let dice = self.device.dice(world);
             if files.image(self.inode).make_stale(start, got, dice) {
                 kinds.push(FaultKind::DiskStaleRead);
             }
         }
-        if self.strikes(world, FaultKind::DiskMisdirectedRead, range) {
+        if misdirected {
             self.misdirect(world, files, start, got);
             kinds.push(FaultKind::DiskMisdirectedRead);
         }
-        if self.strikes(world, FaultKind::DiskReadFlip, range) {
+        if flipped {
             let dice = self.device.dice(world);
             let at = dice.below(got.len());
             got[at] ^= 1 << dice.below(8);
