@@ -204,6 +204,8 @@ impl Broker {
             clean,
             believes_clean,
         });
+        // What it answers first is part of what it answers.
+        self.look(&stage, &node).await;
         let mut looks = 0_u32;
         loop {
             env.sleep(LOOK).await;
@@ -275,6 +277,12 @@ impl Broker {
                 bounds,
             });
         }
+        stage.tell(Event::MetadataShown {
+            node: number,
+            incarnation,
+            applied: seen.metadata_position,
+            committed: seen.metadata_committed,
+        });
         let used = u64::try_from(self.world.take_memory_peak(self.node)).unwrap_or(0);
         stage.tell(Event::Memory {
             node: number,
@@ -396,6 +404,13 @@ impl Broker {
             (stage.identity(&name), view.high_watermark)
         };
         views.map(end).collect()
+    }
+
+    /// Partitions of groups that were still being read at the last look.
+    pub fn groups_loading(&self) -> usize {
+        let seen = self.seen.borrow();
+        seen.as_ref()
+            .map_or(0, |seen| seen.group_partitions_loading)
     }
 
     /// Bytes of the memory budget that were reserved at the last look.
@@ -539,8 +554,10 @@ impl Auditor {
         let Some(partition) = self.broker.partition(turn as usize) else {
             return;
         };
-        // Where the clock jumps, a producer may be so old that it is forgotten.
-        let complete = is_clock_steady(&self.broker.world);
+        // Where the clock jumps, nobody is taken for idle until it has agreed with itself for long.
+        let world = &self.broker.world;
+        let agreement_min = self.broker.config.storage.clock_agreement_min;
+        let complete = is_clock_steady(world) || world.elapsed() < agreement_min;
         if let Some(replayed) = self.node.audit_producers(partition, complete).await {
             self.stage.count("producer-audits");
             self.tell(replayed);

@@ -230,6 +230,13 @@ pub enum Event {
         partition: TopicPartition,
         bounds: Bounds,
     },
+    /// By which metadata a live node goes, and how far their log had committed after that was asked.
+    MetadataShown {
+        node: u32,
+        incarnation: u32,
+        applied: Offset,
+        committed: Offset,
+    },
     /// A node has recovered and serves; whether it was stopped cleanly before, and whether it believes so.
     NodeUp {
         node: u32,

@@ -157,6 +157,11 @@ impl<E: Env> Controller<E> {
         Ref::map(self.sequencer.borrow(), Sequencer::machine)
     }
 
+    /// Up to which offset of its log the metadata is applied.
+    pub fn position(&self) -> Offset {
+        self.sequencer.borrow().position() as Offset
+    }
+
     /// How many commands were applied since the start, those read from the log included.
     pub fn applied(&self) -> u64 {
         self.applied.get()

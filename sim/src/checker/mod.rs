@@ -21,6 +21,7 @@
 mod aborted_read;
 mod acked_durable;
 mod acked_offset;
+mod apply_before_lead;
 mod bounded_queue;
 mod budget_zero;
 mod ctrl_consistent;
@@ -115,6 +116,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(no_write_after_error::NoWriteAfterError::default()),
         Box::new(recovery_ran::RecoveryRan),
         Box::new(replay_equal::ReplayEqual),
+        Box::new(apply_before_lead::ApplyBeforeLead::default()),
         Box::new(ctrl_consistent::CtrlConsistent::default()),
         Box::new(mem_ceiling::MemCeiling),
         Box::new(budget_zero::BudgetZero),

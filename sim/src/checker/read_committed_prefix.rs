@@ -1,5 +1,5 @@
 //! READ-COMMITTED-PREFIX: a consumer sees only what is below the high watermark, in order, from where it asked, without
-//! a hole that nothing explains.
+//! a hole that nothing explains; and a node goes by no metadata that have not committed.
 
 use super::{Case, Checker, Violation};
 use crate::history::{Event, Written};
@@ -74,6 +74,20 @@ impl Checker for ReadCommittedPrefix {
             ) => check(*partition, *start, records, *end, |offset| {
                 case.was_refused(*round, *partition, offset)
             }),
+            (
+                Event::MetadataShown {
+                    node,
+                    applied,
+                    committed,
+                    ..
+                },
+                _,
+            ) if applied > committed => Err(Violation::new(
+                "READ-COMMITTED-PREFIX",
+                format!(
+                    "node {node} goes by metadata up to offset {applied}, and {committed} had committed"
+                ),
+            )),
             _ => Ok(()),
         }
     }

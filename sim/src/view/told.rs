@@ -110,6 +110,7 @@ impl Picture {
     fn place(&mut self, told: &Told) -> Option<Place> {
         Some(match &told.event {
             Event::Exposed { .. }
+            | Event::MetadataShown { .. }
             | Event::Memory { .. }
             | Event::Queue { .. }
             | Event::Digests { .. }

@@ -214,6 +214,8 @@ impl Turnover {
         };
         let producer = Producer::new(&self.client(), options);
         let mut follower = self.follow(identity);
+        // Of a life that has just begun nothing is committed yet, whatever was of the one before.
+        self.ask_committed(identity).await;
         for _ in 0..1 + self.below(30) {
             if !self.works() {
                 break;

@@ -5,6 +5,7 @@ use taffrail_record::{Offset, TopicPartition};
 use taffrail_storage::{Health, Identity, Usage};
 
 use super::Node;
+use crate::controller::METADATA_LOG;
 use crate::metrics::{MetricKind, MetricsSnapshot};
 
 /// What an observer sees of one partition.
@@ -33,6 +34,12 @@ pub struct Inspection {
     pub fetch_session_partitions: usize,
     /// Metadata commands applied since the start, those read from the log included.
     pub metadata_commands: u64,
+    /// The metadata that the node goes by is exact to this offset of its log.
+    pub metadata_position: Offset,
+    /// How far the metadata's log had committed after that.
+    pub metadata_committed: Offset,
+    /// Partitions of groups that are still being read.
+    pub group_partitions_loading: usize,
     /// Requests in each other shard's mailbox.
     pub shard_queues: Vec<usize>,
     pub health: Health,
@@ -112,6 +119,7 @@ impl<E: Env> Node<E> {
     /// What an observer sees.
     pub async fn inspect(&self) -> Inspection {
         let broker = &self.broker;
+        let metadata_position = broker.controller.position();
         let names: Vec<(String, TopicPartition)> = {
             let metadata = broker.controller.metadata();
             let topics = metadata.topics();
@@ -128,6 +136,7 @@ impl<E: Env> Node<E> {
         };
         let asked = names.iter().map(|(_, id)| (*id, 0)).collect();
         let ends = broker.router.ends(asked).await;
+        let metadata = broker.router.ends_of(METADATA_LOG).await;
         let partitions = names.into_iter().zip(ends);
         let partitions = partitions.filter_map(|((topic, partition), ends)| {
             ends.map(|ends| PartitionView {
@@ -148,6 +157,10 @@ impl<E: Env> Node<E> {
             fetch_sessions: broker.sessions.borrow().len(),
             fetch_session_partitions: broker.sessions.borrow().partitions(),
             metadata_commands: broker.controller.applied(),
+            metadata_position,
+            // A storage that has stopped does not say.
+            metadata_committed: metadata.map_or(metadata_position, |ends| ends.high_watermark),
+            group_partitions_loading: broker.groups.loading(),
             shard_queues: broker.router.queued(),
             health: self.health(),
             identity: broker.identity,

@@ -1,4 +1,4 @@
-//! What a node is and holds: the replays, RECOVERY-RAN, MEM-CEILING, BUDGET-ZERO, BOUNDED-QUEUE.
+//! What a node is and holds: the replays, RECOVERY-RAN, APPLY-BEFORE-LEAD, MEM-CEILING, BUDGET-ZERO, BOUNDED-QUEUE.
 
 use super::*;
 
@@ -61,4 +61,25 @@ fn what_is_given_out_as_new_is_given_out_once() {
     let given = |client, id| Event::ProducerGiven { client, id };
     good([given(1, 7), given(2, 8), given(1, 9)]);
     bad("CTRL-CONSISTENT", [given(1, 7), given(2, 8), given(2, 7)]);
+}
+
+fn metadata(incarnation: u32, applied: Offset, committed: Offset) -> Event {
+    Event::MetadataShown {
+        node: 1,
+        incarnation,
+        applied,
+        committed,
+    }
+}
+
+#[test]
+fn metadata_that_have_not_committed_are_seen() {
+    good([metadata(1, 3, 3), metadata(1, 3, 4)]);
+    bad("READ-COMMITTED-PREFIX", [metadata(1, 4, 3)]);
+}
+
+#[test]
+fn a_node_that_serves_before_it_has_applied_its_log_is_seen() {
+    good([metadata(1, 3, 3), metadata(2, 3, 3), metadata(2, 4, 4)]);
+    bad("APPLY-BEFORE-LEAD", [metadata(1, 3, 3), metadata(2, 2, 3)]);
 }

@@ -45,6 +45,13 @@ pub(super) async fn progress(
         return false;
     }
     let sound = broker.atlas().law == Law::Sound;
+    if sound && !until(world, || broker.groups_loading() == 0).await {
+        let count = broker.groups_loading();
+        let witness =
+            format!("{count} partitions of groups are being read {PATIENCE:?} after the healing");
+        world.fail("LIVE-COORD-LOAD", witness);
+        return false;
+    }
     // Members that all claim to be the same one take turns for ever, and nobody shares out anew for them (KAFKA-13435).
     let gather = sound && stage.has_members.get() && stage.twins != 0;
     if gather && !members_keep_up(world, broker, stage).await {
