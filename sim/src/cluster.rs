@@ -5,10 +5,9 @@
 //! seed, small, so that everything that happens rarely in production happens all the time here.
 
 use crate::atlas::{Atlas, Law};
-use crate::checker::Violation;
 use crate::env::SimEnv;
 use crate::fault::FaultKind;
-use crate::history::{Bounds, Event};
+use crate::history::{Bounds, Event, Grievance, Owed, Stop};
 use crate::node::{NodeId, NodeOptions};
 use crate::workload::{Stage, turnover};
 use crate::world::World;
@@ -49,18 +48,13 @@ enum Order {
     Verify,
 }
 
-/// Why a process did not start, and what that breaks if no disk was damaged and nothing is in the way any more.
+/// Why a process did not start.
 #[derive(Clone, Debug)]
 pub struct Refusal {
-    pub invariant: &'static str,
+    pub over: Grievance,
     pub why: String,
     /// The directory was found damaged before anything was written to it.
     pub untouched: bool,
-}
-
-/// A clean stop that was none.
-fn not_stopped(why: String) -> Violation {
-    Violation::new("CHECKPOINT-ATOMIC", why)
 }
 
 impl Refusal {
@@ -71,17 +65,16 @@ impl Refusal {
                 || file.ends_with("taffrail.meta")
                 || what.starts_with("checkpoint ")
         };
-        let invariant = match error {
+        let over = match error {
             StartError::Open(OpenError::Damaged { file, what, .. })
                 if of_checkpoints(file, what) =>
             {
-                "CHECKPOINT-ATOMIC"
+                Grievance::Checkpoint
             }
-            // What a stop leaves behind, clean or not, is what recovery is for.
-            _ => "RECOVERY-RAN",
+            _ => Grievance::Other,
         };
         Refusal {
-            invariant,
+            over,
             why: error.to_string(),
             untouched: matches!(error, StartError::Open(OpenError::Damaged { .. })),
         }
@@ -100,8 +93,8 @@ pub struct Broker {
     /// What the last look saw.
     seen: RefCell<Option<Inspection>>,
     advances: Cell<u64>,
-    /// What the offline verification found.
-    verified: RefCell<Option<Result<(), Violation>>>,
+    /// How the last stop and the offline verification after it ended.
+    verified: RefCell<Option<Stop>>,
     stopped_cleanly: Cell<bool>,
     /// The last stop was told of an error, or killed, perhaps only when it had written that all was done: whether it was clean,
     /// nobody knows.
@@ -321,27 +314,30 @@ impl Broker {
     }
 
     async fn verify(&self, env: &SimEnv) {
-        let verdict = match findings(env).await {
-            _ if !self.stopped_cleanly.get() => Err(not_stopped(format!(
-                "the stop was not clean: {}",
-                self.stop_error.take().unwrap_or_default()
-            ))),
-            Err(error) => Err(not_stopped(error)),
+        let stop = match findings(env).await {
+            _ if !self.stopped_cleanly.get() => {
+                Stop::Unclean(self.stop_error.take().unwrap_or_default())
+            }
+            Err(error) => Stop::Unverifiable(error),
             Ok((_, strays)) if !strays.is_empty() && self.atlas.law == Law::Sound => {
-                let what = "belongs to no log, and nothing will ever remove it";
-                let witness = format!("{} {what}", strays[0].display());
-                Err(Violation::new("BUDGET-ZERO", witness))
+                Stop::Stray(strays[0].display().to_string())
             }
             Ok((findings, _)) => {
                 // What the disk did is not the product's mistake.
                 let mut findings = findings.into_iter();
                 match findings.find(|finding| !self.atlas.is_hurt(&finding.file)) {
-                    Some(finding) => Err(Violation::new(finding.invariant, finding.to_string())),
-                    None => Ok(()),
+                    Some(finding) => Stop::Unsound {
+                        over: match finding.invariant {
+                            "CHECKPOINT-ATOMIC" => Grievance::Checkpoint,
+                            _ => Grievance::Other,
+                        },
+                        what: finding.to_string(),
+                    },
+                    None => Stop::Sound,
                 }
             }
         };
-        *self.verified.borrow_mut() = Some(verdict);
+        *self.verified.borrow_mut() = Some(stop);
         self.order.set(Order::Serve);
     }
 
@@ -350,12 +346,38 @@ impl Broker {
         self.serving.get() && self.world.is_running(self.node)
     }
 
-    /// What a healed broker that does not serve breaks, and why it does not.
-    pub fn absence(&self) -> (&'static str, String) {
-        match self.refusal.borrow().clone() {
-            Some(Refusal { invariant, why, .. }) => (invariant, why),
-            None => ("LIVE-PRODUCE", "it is still starting".to_owned()),
+    /// Why it does not serve.
+    pub fn why_absent(&self) -> String {
+        let refusal = self.refusal.borrow();
+        let why = refusal.as_ref().map(|refusal| refusal.why.clone());
+        why.unwrap_or_else(|| "it is still starting".to_owned())
+    }
+
+    /// Tells that it does not serve, though nothing is in its way `after` this, and so much time was given to it.
+    pub fn tell_absence(&self, stage: &Stage, after: &str, patience: Duration) {
+        let refusal = self.refusal();
+        let Some(refusal) = refusal else {
+            stage.tell_wait(Owed::Service, after, Err(self.why_absent()), patience);
+            return;
+        };
+        stage.tell(Event::StartRefused {
+            node: self.node.number(),
+            after: after.to_owned(),
+            over: refusal.over,
+            why: refusal.why,
+            hurt: None,
+        });
+    }
+
+    /// Waits until it serves, at most so long, and tells how that went: `after` this nothing is in its way.
+    pub async fn comes_back(&self, stage: &Stage, after: &str, patience: Duration) -> bool {
+        let begun = self.world.elapsed();
+        if !self.until_serving(patience).await {
+            self.tell_absence(stage, after, patience);
+            return false;
         }
+        let took = self.world.elapsed() - begun;
+        stage.tell_wait(Owed::Service, after, Ok(took), patience)
     }
 
     /// At how many looks there was something committed that was not there at the look before.
@@ -503,20 +525,21 @@ impl Broker {
         files
     }
 
-    /// Stops cleanly, verifies the directory, and starts again. What was wrong, if anything was.
-    pub async fn stop_and_verify(&self, patience: Duration) -> Result<(), Violation> {
+    /// Stops cleanly, verifies the directory, and starts again. Tells how that went; whether all was well.
+    pub async fn stop_and_verify(&self, stage: &Stage, patience: Duration) -> bool {
         self.verified.take();
         self.order.set(Order::Stop);
         let until = self.world.elapsed() + patience;
-        while self.verified.borrow().is_none() {
-            if self.world.elapsed() >= until {
-                return Err(not_stopped(format!(
-                    "it has not stopped and been verified within {patience:?}"
-                )));
-            }
+        while self.verified.borrow().is_none() && self.world.elapsed() < until {
             self.world.sleep(Duration::from_millis(5)).await;
         }
-        self.verified.take().unwrap_or(Ok(()))
+        let stop = self.verified.take().unwrap_or(Stop::Endless(patience));
+        let is_sound = stop == Stop::Sound;
+        stage.tell(Event::Stopped {
+            node: self.node.number(),
+            stop,
+        });
+        is_sound
     }
 }
 
@@ -540,11 +563,18 @@ impl Auditor {
     /// Metadata and groups, and the producers of one partition after the other.
     async fn audit(self, turn: u32) {
         match self.node.audit().await {
-            Ok(replayed) => {
+            Ok(audit) => {
                 self.stage.count("audits");
-                replayed
-                    .into_iter()
-                    .for_each(|replayed| self.tell(replayed));
+                for prefix in audit.prefixes {
+                    self.stage.tell(Event::PrefixLeft {
+                        node: self.broker.node.number(),
+                        log: prefix.log,
+                        start: prefix.start,
+                        snapshot_end: prefix.snapshot_end,
+                    });
+                }
+                let replayed = audit.replayed.into_iter();
+                replayed.for_each(|replayed| self.tell(replayed));
             }
             Err(difference) => {
                 let world = &self.broker.world;

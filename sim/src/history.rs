@@ -5,7 +5,9 @@
 //! had no effect) or `Unknown` (nobody knows); one that never ends is unknown too. Every record that a workload
 //! writes is unique in the run and names itself, so that whoever reads it can be asked where it came from.
 
+use std::time::Duration;
 use taffrail_record::{LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
+use taffrail_wire::ErrorCode;
 
 /// An operation of a client, numbered in the order of their beginnings.
 pub type OperationId = u64;
@@ -53,6 +55,75 @@ pub enum DiskChange {
     Sync,
     /// Zeros, or another length.
     Other,
+}
+
+/// What a healed cluster owes to whoever waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owed {
+    /// That it serves again.
+    Service,
+    /// That it serves, or says why it does not.
+    Word,
+    /// That a topic is made.
+    Topic,
+    /// That a partition takes a record.
+    Intake,
+    /// That a record is acknowledged soon, where everything is well.
+    Ack,
+    /// That every record that was ever handed over is acknowledged or refused.
+    Fates,
+    /// That a record comes soon to a reader who waits for it at the end of the log.
+    Delivery,
+    /// That a fetch session brings everything there is.
+    CatchUp,
+    /// That whoever was told to end comes to an end.
+    Rest,
+    /// That a partition can be read from its start to its end.
+    ReadBack { round: u32 },
+    /// That somebody says what a group has committed.
+    CommittedOffset,
+    /// The same, of whoever had to load it from a directory that was hurt and put right.
+    CoordinatorLoad,
+    /// That the last member of a group is given everything and finds where to go on.
+    Inheritance,
+}
+
+/// What is said to be damaged: by a process that refuses to start, or by whoever verifies a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grievance {
+    /// The mark or a checkpoint, from which a start takes its bearings.
+    Checkpoint,
+    Other,
+}
+
+/// What was done to a directory before a process refused to start with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hurt {
+    /// Where, in words.
+    pub place: String,
+    /// What was there can be had from elsewhere, or made again.
+    pub has_copy: bool,
+    /// The refusal says in which file.
+    pub is_named: bool,
+    /// The directory is not as it was found, though it was refused before anything was to be written.
+    pub is_changed: bool,
+}
+
+/// How it ended that a node was to stop cleanly and have its directory verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Well.
+    Sound,
+    /// It has not ended after so long.
+    Endless(Duration),
+    /// The node itself says why it was not clean.
+    Unclean(String),
+    /// What is left cannot be verified at all.
+    Unverifiable(String),
+    /// Something in it does not verify, and no disk has done it.
+    Unsound { over: Grievance, what: String },
+    /// A directory that no log explains, of which nothing will ever be rid.
+    Stray(String),
 }
 
 /// One event. Clients tell what they did and saw; the world tells of nodes and, looking inside, of their state.
@@ -299,6 +370,68 @@ pub enum Event {
         handle: u64,
         change: DiskChange,
         failed: bool,
+    },
+
+    /// Somebody waited for what a healed cluster owes.
+    Awaited {
+        owed: Owed,
+        /// Whose it is, or when it was: a partition, a topic, "after the healing".
+        of: String,
+        /// How long it took; or what there was instead, when nobody waited any longer.
+        came: Result<Duration, String>,
+        /// How long it may take.
+        patience: Duration,
+    },
+    /// What was made of a group's members in so much time without a fault.
+    GroupSettled {
+        /// The generations that its members believe in.
+        generations: Vec<(ClientId, i32)>,
+        /// How far the group has committed that it has read each partition, and how far it had to come.
+        reach: Vec<(TopicPartition, Offset, Offset)>,
+        waited: Duration,
+    },
+    /// A fetch that belongs to a session was answered: `session` and `epoch` are those of the request, where 0 and 0 open one.
+    SessionAnswered {
+        client: ClientId,
+        session: i32,
+        epoch: i32,
+        /// The session that the answer belongs to (0: none), or the code with which the whole of it was refused.
+        answer: Result<i32, ErrorCode>,
+        /// What the session asks for, by names.
+        asked: Vec<String>,
+        /// What the answer speaks of.
+        answered: Vec<String>,
+    },
+    /// A client asked for records of a partition in the name of a leader epoch.
+    EpochClaimed {
+        partition: String,
+        epoch: LeaderEpoch,
+        /// The newest one that has begun.
+        begun: LeaderEpoch,
+        /// Whether it was given any, or told that there are none.
+        answered: bool,
+    },
+    /// A process did not start, though no fault strikes any more.
+    StartRefused {
+        node: u32,
+        /// After what it was to start.
+        after: String,
+        over: Grievance,
+        why: String,
+        /// What had been done to its directory; `None` if that is as a process left it.
+        hurt: Option<Hurt>,
+    },
+    /// A node was to stop cleanly while no fault strikes any more, and its directory was verified.
+    Stopped {
+        node: u32,
+        stop: Stop,
+    },
+    /// Where one of a node's own logs begins, and where the snapshot ends that stands for what came before.
+    PrefixLeft {
+        node: u32,
+        log: TopicPartition,
+        start: Offset,
+        snapshot_end: Offset,
     },
 
     /// Digests of one piece of state, computed in two ways that must agree.

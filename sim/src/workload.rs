@@ -24,7 +24,7 @@ pub mod zombie;
 use crate::atlas::Atlas;
 use crate::checker::Court;
 use crate::decision::Stream;
-use crate::history::{ClientId, Event, Membership, OperationId};
+use crate::history::{ClientId, Event, Membership, OperationId, Owed};
 use crate::world::World;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -151,6 +151,42 @@ impl Stage {
         if let Err(violation) = verdict {
             self.world.fail(violation.invariant, violation.witness);
         }
+    }
+
+    /// Tells the judges how somebody fared who waited for what a healed cluster owes. Whether it came.
+    pub fn tell_wait(
+        &self,
+        owed: Owed,
+        of: impl Into<String>,
+        came: Result<Duration, String>,
+        patience: Duration,
+    ) -> bool {
+        let is_there = came.is_ok();
+        self.tell(Event::Awaited {
+            owed,
+            of: of.into(),
+            came,
+            patience,
+        });
+        is_there
+    }
+
+    /// As [`Stage::tell_wait`], of all partitions since `begun`: one that is left waiting speaks for all. Whether none is.
+    pub fn tell_waits(
+        &self,
+        owed: Owed,
+        left: Vec<(TopicPartitionName, String)>,
+        begun: Duration,
+        patience: Duration,
+    ) -> bool {
+        let (of, came) = match left.into_iter().next() {
+            Some((partition, why)) => (partition.to_string(), Err(why)),
+            None => {
+                let took = self.world.elapsed() - begun;
+                ("every partition".to_owned(), Ok(took))
+            }
+        };
+        self.tell_wait(owed, of, came, patience)
     }
 
     /// What a client itself cannot explain ends the run, unless nothing of the kind is owed any more.

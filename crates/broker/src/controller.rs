@@ -25,7 +25,7 @@ use taffrail_replication::{Machine, Term, encoding};
 use taffrail_storage::{AppendError, LogConfig, ReadError, StorageError};
 
 use crate::metadata::{Command, Done, Duty, METADATA_TOPIC_ID, Metadata, Reply};
-use crate::node::{Difference, NodeConfig, Replayed};
+use crate::node::{Audit, Difference, NodeConfig, Prefix, Replayed};
 use crate::router::Router;
 use crate::settings::Settings;
 
@@ -438,10 +438,12 @@ impl<E: Env> Controller<E> {
     }
 
     /// CTRL-CONSISTENT: looks through the metadata. STATE-EQUAL: reads the log again.
-    pub async fn audit(&self) -> Result<Option<Replayed>, Difference> {
+    pub async fn audit(&self, audit: &mut Audit) -> Result<(), Difference> {
         crate::metadata::check(&self.metadata())
             .map_err(|what| Difference::new("CTRL-CONSISTENT", what))?;
-        covers_prefix(&self.router, METADATA_LOG).await?;
+        if !audit.note_prefix(prefix_of(&self.router, METADATA_LOG).await) {
+            return Ok(());
+        }
         let (position, live, term) = {
             let sequencer = self.sequencer.borrow();
             let digest = sequencer.machine().digest();
@@ -449,18 +451,21 @@ impl<E: Env> Controller<E> {
         };
         let differs = |what: String| Err(Difference::new("STATE-EQUAL", what));
         match replay::replay(&self.router, term).await {
-            Ok((again, _)) if again.position() == position => Ok(Some(Replayed {
-                invariant: "STATE-EQUAL",
-                of: format!("metadata at {position}"),
-                live,
-                replayed: again.machine().digest(),
-            })),
+            Ok((again, _)) if again.position() == position => {
+                audit.replayed.push(Replayed {
+                    invariant: "STATE-EQUAL",
+                    of: format!("metadata at {position}"),
+                    live,
+                    replayed: again.machine().digest(),
+                });
+                Ok(())
+            }
             Ok((again, _)) if again.position() < position => differs(format!(
                 "the metadata's log ends at {}, and {position} was applied",
                 again.position()
             )),
             Err(RestoreFailure::Content(what)) => differs(what),
-            Ok(_) | Err(RestoreFailure::Storage(_) | RestoreFailure::Read(_)) => Ok(None),
+            Ok(_) | Err(RestoreFailure::Storage(_) | RestoreFailure::Read(_)) => Ok(()),
         }
     }
 
@@ -493,26 +498,14 @@ impl<E: Env> Controller<E> {
     }
 }
 
-/// SNAPSHOT-COVERS-PREFIX: a log that does not begin at its beginning has a snapshot of what is gone. Fine as well if it cannot be
-/// told now.
-pub(crate) async fn covers_prefix<E: Env>(
-    router: &Router<E>,
-    log: TopicPartition,
-) -> Result<(), Difference> {
+/// Where a log begins, and where the snapshot ends of what is gone. `None` if it cannot be told now.
+pub(crate) async fn prefix_of<E: Env>(router: &Router<E>, log: TopicPartition) -> Option<Prefix> {
     // The start first: it moves only behind a snapshot that was kept before.
-    let Some(ends) = router.ends_of(log).await else {
-        return Ok(());
-    };
-    let start = ends.log_start_offset;
-    match router.load_state(log).await {
-        Ok(saved) => {
-            let end = saved.map_or(0, |(end, _)| end);
-            if end >= start {
-                return Ok(());
-            }
-            let what = format!("{log} begins at {start}, and its snapshot ends at {end}");
-            Err(Difference::new("SNAPSHOT-COVERS-PREFIX", what))
-        }
-        Err(_) => Ok(()),
-    }
+    let start = router.ends_of(log).await?.log_start_offset;
+    let saved = router.load_state(log).await.ok()?;
+    Some(Prefix {
+        log,
+        start,
+        snapshot_end: saved.map_or(0, |(end, _)| end),
+    })
 }

@@ -31,8 +31,8 @@ pub use connection::IN_FLIGHT_MAX;
 pub use controller::{RestoreFailure, Unavailable};
 pub use metrics::{Metric, MetricKind, MetricsSnapshot};
 pub use node::{
-    Difference, Inspection, MEMORY_BYTES_MIN, Node, NodeConfig, PartitionView, Replayed,
-    StartError, start,
+    Audit, Difference, Inspection, MEMORY_BYTES_MIN, Node, NodeConfig, PartitionView, Prefix,
+    Replayed, StartError, start,
 };
 
 /// The fault points of this crate, each with its awkward way.

@@ -20,7 +20,7 @@ use crate::group::SNAPSHOT_BYTES_MIN;
 use crate::producer_ids::IDS_PER_BLOCK;
 use crate::signal::UnderWay;
 
-pub use audit::{Difference, Replayed};
+pub use audit::{Audit, Difference, Prefix, Replayed};
 pub use error::StartError;
 pub use starting::{MEMORY_BYTES_MIN, start};
 pub use view::{Inspection, PartitionView};

@@ -2,7 +2,7 @@
 //! retention or an explicit delete covers it.
 
 use super::{Case, Checker, Violation};
-use crate::history::Event;
+use crate::history::{Event, Grievance, Stop};
 use std::collections::{BTreeMap, BTreeSet};
 use taffrail_record::{Offset, TopicPartition};
 
@@ -81,6 +81,15 @@ impl Checker for AckedDurable {
                 );
                 return Err(Violation::new("ACKED-DURABLE", witness));
             }
+            // The journal or a segment, where acknowledged records are.
+            Event::Stopped {
+                stop:
+                    Stop::Unsound {
+                        over: Grievance::Other,
+                        what,
+                    },
+                ..
+            } => return Err(Violation::new("ACKED-DURABLE", what.clone())),
             _ => {}
         }
         Ok(())

@@ -1,7 +1,8 @@
-//! BUDGET-ZERO: all reservations have returned when nobody asks anything of a node.
+//! BUDGET-ZERO: all reservations have returned when nobody asks anything of a node, and a node that has stopped leaves nothing on its disk that
+//! nobody will ever remove.
 
 use super::{Case, Checker, Violation};
-use crate::history::Event;
+use crate::history::{Event, Stop};
 
 /// Nothing to remember.
 pub struct BudgetZero;
@@ -20,6 +21,13 @@ impl Checker for BudgetZero {
             Event::IdleReservations { node, bytes } if *bytes > 0 => Err(Violation::new(
                 "BUDGET-ZERO",
                 format!("node {node} is idle and {bytes} bytes are still reserved"),
+            )),
+            Event::Stopped {
+                stop: Stop::Stray(path),
+                ..
+            } => Err(Violation::new(
+                "BUDGET-ZERO",
+                format!("{path} belongs to no log, and nothing will ever remove it"),
             )),
             _ => Ok(()),
         }

@@ -4,6 +4,9 @@
 //! constant time per event, and speaks as soon as the history cannot be explained any more. What a
 //! checker says names the invariant and a witness: the few facts that contradict each other.
 //!
+//! What can only be found out by waiting, by stopping a node or by looking inside one, the harness finds out; but it tells what it
+//! found, as events like any other, and the verdict is given here.
+//!
 //! The anomalies of a history by their usual names, and who speaks of them here:
 //!
 //! | anomaly | judge |
@@ -24,13 +27,21 @@ mod acked_offset;
 mod apply_before_lead;
 mod bounded_queue;
 mod budget_zero;
+mod checkpoint_atomic;
 mod ctrl_consistent;
 mod docket;
 mod epoch_cache_exact;
+mod fence_epoch;
 mod group_offsets;
 mod hw_bounds;
 mod idempotent;
 mod linear_read;
+mod live_ack;
+mod live_consume;
+mod live_coord_load;
+mod live_fetch_offset;
+mod live_produce;
+mod live_rebalance;
 mod log_match;
 mod lost_write;
 mod mem_ceiling;
@@ -45,10 +56,13 @@ mod persist_before_ack;
 mod poll_order;
 mod read_committed_prefix;
 mod recovery_ran;
+mod refusal;
 mod replay_equal;
+mod snapshot_covers_prefix;
 #[cfg(test)]
 mod tests;
 mod topic_id;
+mod waiting;
 mod zombie_fenced;
 
 use crate::history::Event;
@@ -115,34 +129,29 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(persist_before_ack::PersistBeforeAck::default()),
         Box::new(no_write_after_error::NoWriteAfterError::default()),
         Box::new(recovery_ran::RecoveryRan),
+        Box::new(checkpoint_atomic::CheckpointAtomic),
         Box::new(replay_equal::ReplayEqual),
         Box::new(apply_before_lead::ApplyBeforeLead::default()),
+        Box::new(snapshot_covers_prefix::SnapshotCoversPrefix),
         Box::new(ctrl_consistent::CtrlConsistent::default()),
         Box::new(mem_ceiling::MemCeiling),
         Box::new(budget_zero::BudgetZero),
         Box::new(bounded_queue::BoundedQueue),
+        Box::new(fence_epoch::FenceEpoch::default()),
+        Box::new(live_produce::LiveProduce),
+        Box::new(live_ack::LiveAck),
+        Box::new(live_consume::LiveConsume),
+        Box::new(live_coord_load::LiveCoordLoad),
+        Box::new(live_fetch_offset::LiveFetchOffset),
+        Box::new(live_rebalance::LiveRebalance),
     ]
 }
-
-/// What profiles judge themselves, since nobody but the harness sees it: whether a node comes back, whether a healed
-/// cluster goes on, and what a node says of its own metadata.
-const JUDGED_BY_PROFILES: &[&str] = &[
-    "CHECKPOINT-ATOMIC",
-    "SNAPSHOT-COVERS-PREFIX",
-    "LIVE-PRODUCE",
-    "LIVE-ACK",
-    "LIVE-CONSUME",
-    "LIVE-COORD-LOAD",
-    "LIVE-FETCH-OFFSET",
-    "LIVE-REBALANCE",
-    "FENCE-EPOCH",
-];
 
 /// Every invariant that a run may be found to break.
 pub fn invariants() -> Vec<&'static str> {
     let judges = all();
     let spoken = judges.iter().flat_map(|judge| judge.invariants());
-    spoken.chain(JUDGED_BY_PROFILES).copied().collect()
+    spoken.copied().collect()
 }
 
 /// All judges together.

@@ -1,7 +1,9 @@
-//! RECOVERY-RAN: a stop that was not clean is followed by recovery: a node that starts after one does not believe that it was.
+//! RECOVERY-RAN: a stop that was not clean is followed by recovery: a node that starts after one does not believe that it was. What a stop leaves
+//! behind, clean or not, is what recovery is for: it does not refuse it.
 
+use super::refusal::objection;
 use super::{Case, Checker, Violation};
-use crate::history::Event;
+use crate::history::{Event, Grievance};
 
 /// Nothing to remember.
 pub struct RecoveryRan;
@@ -28,6 +30,16 @@ impl Checker for RecoveryRan {
                     "node {node} starts for the {incarnation}th time as if its last stop had been clean"
                 ),
             )),
+            Event::StartRefused {
+                after,
+                over: Grievance::Other,
+                why,
+                hurt,
+                ..
+            } => match objection(after, why, hurt.as_ref()) {
+                None => Ok(()),
+                Some(witness) => Err(Violation::new("RECOVERY-RAN", witness)),
+            },
             _ => Ok(()),
         }
     }

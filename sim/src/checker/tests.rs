@@ -4,11 +4,14 @@ mod acked;
 mod bounds;
 mod contents;
 mod disk;
+mod epochs;
 mod groups;
 mod idempotent;
+mod live;
 mod log;
 mod node;
 mod reading;
+mod stopping;
 mod topic_id;
 
 use super::docket::Docket;

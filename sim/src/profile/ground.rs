@@ -5,8 +5,10 @@
 //! that the platter never got. Every acknowledged value must be in the recovered log at its place, always.
 
 use crate::chaos::Chaos;
+use crate::checker::{Court, Violation};
 use crate::env::SimEnv;
 use crate::fault::FaultKind;
+use crate::history::{Event, Owed};
 use crate::node::{NodeId, NodeOptions};
 use crate::run::{Outcome, Simulation};
 use crate::trace::digest;
@@ -108,11 +110,17 @@ async fn story(world: World, recovery: Recovery) {
     world.phase("healed");
     let before = promises.acknowledged.borrow().len();
     world.sleep(CALM).await;
-    if promises.acknowledged.borrow().len() == before {
-        world.fail(
-            "LIVE-PRODUCE",
-            "nothing was acknowledged in the calm after the heal",
-        );
+    let waited = Event::Awaited {
+        owed: Owed::Intake,
+        of: "the log".to_owned(),
+        came: match promises.acknowledged.borrow().len() > before {
+            true => Ok(CALM),
+            false => Err("nothing was acknowledged in the calm after the heal".to_owned()),
+        },
+        patience: CALM,
+    };
+    if let Err(Violation { invariant, witness }) = Court::default().on_event(&waited) {
+        world.fail(invariant, witness);
     }
     world.power_cut(&[server]);
     world.sleep(Duration::from_secs(2)).await;

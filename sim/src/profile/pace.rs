@@ -3,6 +3,7 @@
 
 use super::broker::STORAGE_MENU;
 use crate::fault::Rates;
+use crate::history::Owed;
 use crate::run::{Outcome, Simulation};
 use crate::testbed::{ClientNode, Cluster, ClusterOptions};
 use crate::workload::pace;
@@ -15,6 +16,8 @@ const PARTITIONS: i32 = 8;
 const CLIENTS: u32 = 3;
 /// How long the clients of `idle` wait for records that do not come.
 const IDLENESS: Duration = Duration::from_secs(600);
+/// How long a topic may take to be made, while nothing is broken.
+const PATIENCE: Duration = Duration::from_secs(180);
 /// How long those of `busy` send.
 const BUSTLE: Duration = Duration::from_secs(60);
 /// Of the highest rates of the profile `storage`: so much of everything that the broker is up for most of the time.
@@ -68,10 +71,13 @@ async fn begin(world: &World, options: ClusterOptions) -> Cluster {
     let rates = world.faults().rates();
     world.faults().set_rates(Rates::none());
     let cluster = Cluster::start(world, options).await;
+    let begun = world.elapsed();
     let made = cluster.create_topic(TOPIC, PARTITIONS, &[]).await;
-    if let Err(why) = made {
-        world.fail("LIVE-PRODUCE", format!("{TOPIC} cannot be made: {why}"));
-    }
+    let made = made.map(|()| world.elapsed() - begun);
+    let made = made.map_err(|why| why.to_string());
+    cluster
+        .stage()
+        .tell_wait(Owed::Topic, TOPIC, made, PATIENCE);
     world.faults().set_rates(rates);
     cluster
 }

@@ -2,7 +2,7 @@
 
 use super::{Cluster, PATIENCE};
 use crate::cluster::Broker;
-use crate::history::Event;
+use crate::history::{Event, Owed};
 use crate::workload::{producer, read_back};
 use std::rc::Rc;
 use std::time::Duration;
@@ -27,13 +27,9 @@ impl Cluster {
             let errand = {
                 let (world, stage) = (self.0.world.clone(), self.0.stage.clone());
                 self.client_on(reader, move |node| async move {
-                    let refused = read_back::run(node.env, stage, round, PATIENCE).await;
-                    if let Some((partition, why)) = refused.first() {
-                        let witness =
-                            format!("{partition} cannot be read back in round {round}: {why}");
-                        world.fail("LIVE-CONSUME", witness);
-                    }
-                    refused.is_empty()
+                    let begun = world.elapsed();
+                    let refused = read_back::run(node.env, stage.clone(), round, PATIENCE).await;
+                    stage.tell_waits(Owed::ReadBack { round }, refused, begun, PATIENCE)
                 })
             };
             if errand.join().await != Some(true) {
@@ -52,35 +48,31 @@ impl Cluster {
     async fn makes_progress(&self) -> bool {
         let (world, stage) = (&self.0.world, &self.0.stage);
         for place in &self.0.places {
-            if !serves(self, &place.broker, "the healed broker does not come back").await {
+            let back = place
+                .broker
+                .comes_back(stage, "after the healing", PATIENCE);
+            if !back.await {
                 return false;
             }
         }
         let (told, id) = (stage.clone(), self.next_client());
+        let begun = world.elapsed();
         let probed = self.client_on(self.idle_operator(), move |node| {
             producer::probe(node.env, told, id, PATIENCE)
         });
         let left = probed.join().await.unwrap_or_default();
-        if let Some((partition, why)) = left.first() {
-            world.fail(
-                "LIVE-PRODUCE",
-                format!("{partition} takes no record {PATIENCE:?} after the healing: {why}"),
-            );
+        if !stage.tell_waits(Owed::Intake, left, begun, PATIENCE) {
             return false;
         }
-        let until = world.elapsed() + PATIENCE;
-        while stage.unsettled.get() > 0 {
-            if world.elapsed() >= until {
-                let unsettled = stage.unsettled.get();
-                world.fail(
-                    "LIVE-ACK",
-                    format!("{unsettled} records have no fate {PATIENCE:?} after the healing"),
-                );
-                return false;
-            }
+        let begun = world.elapsed();
+        while stage.unsettled.get() > 0 && world.elapsed() < begun + PATIENCE {
             world.sleep(Duration::from_millis(20)).await;
         }
-        true
+        let fates = match stage.unsettled.get() {
+            0 => Ok(world.elapsed() - begun),
+            left => Err(format!("{left} records have no fate")),
+        };
+        stage.tell_wait(Owed::Fates, "the producers", fates, PATIENCE)
     }
 
     /// Where nobody asks anything, all reservations of memory must have returned.
@@ -106,23 +98,12 @@ impl Cluster {
             0 => broker.kill(),
             1 => broker.power_cut(),
             _ => {
-                if let Err(found) = broker.stop_and_verify(PATIENCE).await {
-                    self.0.world.fail(found.invariant, found.witness);
+                if !broker.stop_and_verify(&self.0.stage, PATIENCE).await {
                     return false;
                 }
             }
         }
-        let what = format!("the broker does not come back after round {round}");
-        serves(self, broker, &what).await
+        let after = format!("after round {round}");
+        broker.comes_back(&self.0.stage, &after, PATIENCE).await
     }
-}
-
-/// Whether it serves in time; if not, the run has failed.
-async fn serves(cluster: &Cluster, broker: &Broker, what: &str) -> bool {
-    let serves = broker.until_serving(PATIENCE).await;
-    if !serves {
-        let (invariant, why) = broker.absence();
-        cluster.0.world.fail(invariant, format!("{what}: {why}"));
-    }
-    serves
 }

@@ -6,7 +6,7 @@
 use super::spans::Begun;
 use super::words::{milliseconds, roughly};
 use super::{FIRST_NODE, Mark, Picture, RUN};
-use crate::history::{ClientId, Event};
+use crate::history::{ClientId, Event, Stop};
 use crate::run::Told;
 use taffrail_record::TopicPartition;
 
@@ -115,6 +115,7 @@ impl Picture {
             | Event::Queue { .. }
             | Event::Digests { .. }
             | Event::IdleReservations { .. }
+            | Event::PrefixLeft { .. }
             | Event::DiskAsked { .. }
             | Event::DiskEnded { .. } => return None,
             event => match self.of_operation(event, told) {
@@ -230,6 +231,22 @@ impl Picture {
             Event::DamageAllowed {
                 node, partition, ..
             } => Place::of(self.known(*node), &[*partition], "mark"),
+            Event::StartRefused { node, .. } => Place::of(self.known(*node), &[], "bad"),
+            Event::Stopped { node, stop } => match stop {
+                Stop::Sound => Place::of(self.known(*node), &[], "dim"),
+                _ => Place::of(self.known(*node), &[], "bad"),
+            },
+            Event::Awaited { came, .. } => match came {
+                Ok(_) => Place::of(self.known(told.node), &[], "good"),
+                Err(_) => Place::of(self.known(told.node), &[], "bad"),
+            },
+            Event::SessionAnswered { client, .. } => {
+                Place::of(self.lane(*client, told), &[], "dim")
+            }
+            Event::GroupSettled { reach, .. } => {
+                let partitions: Vec<_> = reach.iter().map(|(partition, ..)| *partition).collect();
+                Place::of(self.known(told.node), &partitions, "dim")
+            }
             Event::ReadBackRefused { partition, .. } => {
                 Place::of(self.known(told.node), &[*partition], "odd")
             }

@@ -69,20 +69,26 @@ pub(super) fn consumer(
     )
 }
 
-/// Asks for every offset that was ever committed. Answers what got no answer within `patience`.
-pub async fn ask_all(env: SimEnv, stage: Rc<Stage>, patience: Duration) -> Vec<TopicPartitionName> {
+/// A partition whose committed offset was asked for, and how long the answer took, or what was in its way.
+pub type Answered = (TopicPartitionName, Result<Duration, String>);
+
+/// Asks for every offset that was ever committed, each within `patience`.
+pub async fn ask_all(env: SimEnv, stage: Rc<Stage>, patience: Duration) -> Vec<Answered> {
     let mut groups = stage.committers.borrow().clone();
     groups.push(GROUP);
-    let mut unanswered = Vec::new();
+    let mut answers = Vec::new();
     for id in groups {
         let consumer = consumer(&env, &stage, id, patience);
         for partition in stage.partitions() {
-            if !ask_by_name(&stage, &consumer, id, &partition).await {
-                unanswered.push(partition);
-            }
+            let asked = stage.world.elapsed();
+            let came = match ask_by_name(&stage, &consumer, id, &partition).await {
+                true => Ok(stage.world.elapsed() - asked),
+                false => Err(format!("group {} got no answer", group_name(id))),
+            };
+            answers.push((partition, came));
         }
     }
-    unanswered
+    answers
 }
 
 /// Whether it was acknowledged.

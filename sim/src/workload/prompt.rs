@@ -1,9 +1,8 @@
 //! A reader that waits at the end of a partition while a record is on its way there: it gets it soon, however patient it said it was.
 
 use super::{Stage, producer};
-use crate::checker::Violation;
 use crate::env::SimEnv;
-use crate::history::ClientId;
+use crate::history::{ClientId, Owed};
 use futures_util::future::join;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -22,18 +21,14 @@ const SOON: Duration = Duration::from_secs(5);
 /// So soon the acknowledgement comes, on a disk and a network that are well.
 const ACK_SOON: Duration = Duration::from_secs(10);
 
-fn late_to_consumer(why: impl Into<String>) -> Violation {
-    Violation::new("LIVE-CONSUME", why.into())
-}
-
-/// Tries every partition so many times. Answers those whose reader or writer was left waiting.
+/// Tries every partition so many times, and tells how its reader and its writer fared. Whether any of them was left waiting.
 pub async fn run(
     env: SimEnv,
     stage: Rc<Stage>,
     id: ClientId,
     times: u32,
     patience: Duration,
-) -> Vec<(TopicPartitionName, Violation)> {
+) -> bool {
     let brokers = std::slice::from_ref(&stage.broker);
     let client = Client::new(&env, brokers, ClientOptions::default());
     let options = ProducerOptions {
@@ -42,28 +37,34 @@ pub async fn run(
         ..ProducerOptions::default()
     };
     let producer = Producer::new(&client, options);
-    let mut left = Vec::new();
+    let mut any_left = false;
     for partition in stage.partitions() {
         for _ in 0..times {
-            if let Err(why) = wait(&env, &stage, &client, &producer, (id, &partition)).await {
-                left.push((partition, why));
+            if !wait(&env, &stage, &client, &producer, (id, &partition)).await {
+                any_left = true;
                 break;
             }
         }
     }
-    left
+    any_left
 }
 
+/// Whether both came to an end.
 async fn wait(
     env: &SimEnv,
     stage: &Rc<Stage>,
     client: &Client<SimEnv>,
     producer: &Producer<SimEnv>,
     (id, partition): (ClientId, &TopicPartitionName),
-) -> Result<(), Violation> {
+) -> bool {
+    let place = partition.to_string();
     let wanted = BTreeMap::from([(partition.clone(), OffsetSpec::Latest)]);
-    let found = client.list_offsets(&wanted, env.now() + WAIT).await;
-    let found = found.map_err(|error| late_to_consumer(error.to_string()))?;
+    let found = match client.list_offsets(&wanted, env.now() + WAIT).await {
+        Ok(found) => found,
+        Err(error) => {
+            return stage.tell_wait(Owed::Delivery, place, Err(error.to_string()), SOON);
+        }
+    };
     let end = found.get(partition).and_then(|found| found.offset);
     let options = ConsumerOptions {
         offset_reset: OffsetReset::Error,
@@ -84,34 +85,22 @@ async fn wait(
         let asked = env.now();
         let (_, sent) = producer::probe_one(stage, producer, id, partition).await;
         acked.set(Some(env.now()));
-        let took = env.now().saturating_since(asked);
-        let invariant = "LIVE-ACK";
-        match sent {
-            Ok(()) if took <= ACK_SOON => Ok(()),
-            Ok(()) => Err(Violation::new(
-                invariant,
-                format!("a record was acknowledged {took:?} after it was sent"),
-            )),
-            Err(why) => Err(Violation::new(invariant, why)),
-        }
+        sent.map(|()| env.now().saturating_since(asked))
     };
     let read = async {
         env.sleep(Duration::from_micros(pauses[1])).await;
         let records = consumer.poll(WAIT).await;
-        let records = records.map_err(|error| late_to_consumer(error.to_string()));
-        (records.map(|records| records.len()), env.now())
+        (records, env.now())
     };
     let (sent, (read, at)) = join(send, read).await;
-    sent?;
     let acked = acked.get().unwrap_or(at);
-    match read? {
-        0 => Err(late_to_consumer(format!(
+    let read = match read {
+        Ok(records) if records.is_empty() => Err(format!(
             "nothing came within {WAIT:?} to a reader who waited at the end"
-        ))),
-        _ if at.saturating_since(acked) > SOON => Err(late_to_consumer(format!(
-            "a reader who waited at the end got a record {:?} after it was acknowledged",
-            at.saturating_since(acked)
-        ))),
-        _ => Ok(()),
-    }
+        )),
+        Ok(_) => Ok(at.saturating_since(acked)),
+        Err(error) => Err(error.to_string()),
+    };
+    stage.tell_wait(Owed::Ack, place.as_str(), sent, ACK_SOON)
+        && stage.tell_wait(Owed::Delivery, place, read, SOON)
 }

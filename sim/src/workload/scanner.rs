@@ -270,13 +270,12 @@ impl Scanner {
         };
         self.stage.count("fetches-of-later-epochs");
         let answer = fetch(peer, Named::Name(&partition.topic), later).await?;
-        if answer.is_ok() {
-            let witness = format!(
-                "{partition} answers a fetch of leader epoch {}, which has not begun",
-                known + 1
-            );
-            self.stage.object("FENCE-EPOCH", witness);
-        }
+        self.stage.tell(Event::EpochClaimed {
+            partition: partition.to_string(),
+            epoch: known + 1,
+            begun: known,
+            answered: answer.is_ok(),
+        });
         Some(())
     }
 

@@ -17,7 +17,7 @@ use taffrail_client::{Client, ClientOptions, OffsetSpec, TopicPartitionName};
 use taffrail_env::Clock;
 use taffrail_record::Offset;
 use taffrail_wire::fetch::{FetchPartition, FetchTopic, ForgottenTopic, PartitionData};
-use taffrail_wire::{ErrorCode, FetchRequest};
+use taffrail_wire::{ErrorCode, FetchRequest, FetchResponse};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Topics are named by their names here.
@@ -173,16 +173,11 @@ impl Reader {
         let epoch = next - 1;
         let request = self.request((session, epoch), self.places.keys());
         self.stage.count("fetches-of-former-epochs");
-        let answer = peer.call(FETCH_VERSION, &request).await;
-        let response = answer.as_ref();
-        let response = response.and_then(|answer| answer.read::<FetchRequest<'_>>(FETCH_VERSION));
-        if response.is_some_and(|response| response.error_code == 0) {
-            let witness = format!(
-                "a fetch of epoch {epoch} of session {session} was answered, though that of epoch {epoch} was before"
-            );
-            self.stage.object("FENCE-EPOCH", witness);
+        let answer = peer.call(FETCH_VERSION, &request).await?;
+        if let Some(response) = answer.read::<FetchRequest<'_>>(FETCH_VERSION) {
+            self.tell_answer((session, epoch), self.places.keys(), &response);
         }
-        answer.map(|_| ())
+        Some(())
     }
 
     /// Asks for what is new, and tells what came.
@@ -235,13 +230,8 @@ impl Reader {
         let Some(response) = answer.read::<FetchRequest<'_>>(FETCH_VERSION) else {
             return;
         };
+        self.tell_answer(asked, open.keys(), &response);
         if response.error_code != 0 {
-            // Every answer in it was taken, so its epoch is right; it may have had to make room.
-            if ErrorCode::from(response.error_code) == ErrorCode::InvalidFetchSessionEpoch {
-                let (session, epoch) = asked;
-                let witness = format!("epoch {epoch} of session {session} is next, and is refused");
-                self.stage.object("FENCE-EPOCH", witness);
-            }
             return self.stage.count("sessions-refused");
         }
         let is_first = asked.1 == 0;
@@ -256,22 +246,37 @@ impl Reader {
         for topic in &response.responses {
             for partition in &topic.partitions {
                 let name = TopicPartitionName::new(topic.topic, partition.partition_index);
-                match open.remove(&name) {
-                    Some((position, operation)) => {
-                        self.take_partition(&name, partition, position, operation);
-                    }
-                    None => {
-                        let witness =
-                            format!("{name} is answered, which the session does not ask for");
-                        self.stage.object("FENCE-EPOCH", witness);
-                    }
+                if let Some((position, operation)) = open.remove(&name) {
+                    self.take_partition(&name, partition, position, operation);
                 }
             }
         }
-        if is_first && let Some(name) = open.keys().next() {
-            let witness = format!("the first answer of a session says nothing of {name}");
-            self.stage.object("LIVE-CONSUME", witness);
-        }
+    }
+
+    /// Tells what became of a request of this session and epoch that asks for these partitions.
+    fn tell_answer<'s>(
+        &self,
+        (session, epoch): Session,
+        asked: impl Iterator<Item = &'s TopicPartitionName>,
+        response: &FetchResponse<'_>,
+    ) {
+        let answered = response.responses.iter().flat_map(|topic| {
+            let partitions = topic.partitions.iter();
+            partitions.map(|partition| {
+                TopicPartitionName::new(topic.topic, partition.partition_index).to_string()
+            })
+        });
+        self.stage.tell(Event::SessionAnswered {
+            client: self.id,
+            session,
+            epoch,
+            answer: match response.error_code {
+                0 => Ok(response.session_id),
+                code => Err(ErrorCode::from(code)),
+            },
+            asked: asked.map(ToString::to_string).collect(),
+            answered: answered.collect(),
+        });
     }
 
     fn take_partition(

@@ -99,6 +99,13 @@ impl Place {
         Peer::connect(&self.env).await
     }
 
+    /// What the node serves from memory is what its logs say, and nothing of them is gone that no snapshot holds.
+    pub async fn audit(&self) {
+        let audit = self.node.audit().await.expect("the log says the same");
+        let covered = audit.prefixes.iter().all(|prefix| prefix.is_covered());
+        assert!(covered, "{:?}", audit.prefixes);
+    }
+
     pub async fn inspect(&self) -> Inspection {
         self.node.inspect().await
     }

@@ -22,7 +22,7 @@ use super::{
     new_member_id, partition_for,
 };
 use crate::metadata::RawTopicId;
-use crate::node::{Difference, Replayed};
+use crate::node::{Audit, Difference};
 use crate::router::Router;
 
 mod load;
@@ -248,12 +248,11 @@ impl<E: Env> Groups<E> {
     }
 
     /// OFFSET-REPLAY-EQ: reads the log of every partition again.
-    pub async fn audit(&self) -> Result<Vec<Replayed>, Difference> {
-        let mut replayed = Vec::new();
+    pub async fn audit(&self, audit: &mut Audit) -> Result<(), Difference> {
         for partition in self.partitions() {
-            replayed.extend(partition.audit().await?);
+            partition.audit(audit).await?;
         }
-        Ok(replayed)
+        Ok(())
     }
 
     /// Sleeps until the next deadline of any partition, or until there is an earlier one.

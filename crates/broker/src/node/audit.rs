@@ -41,15 +41,46 @@ pub struct Replayed {
     pub replayed: u64,
 }
 
+/// Where one of the node's own logs begins, and where the snapshot ends that stands for what came before; 0 if there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    pub log: TopicPartition,
+    pub start: Offset,
+    pub snapshot_end: Offset,
+}
+
+impl Prefix {
+    /// Whether the snapshot holds all that is gone: SNAPSHOT-COVERS-PREFIX.
+    pub fn is_covered(&self) -> bool {
+        self.snapshot_end >= self.start
+    }
+}
+
+/// What a look from inside found.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Audit {
+    pub prefixes: Vec<Prefix>,
+    pub replayed: Vec<Replayed>,
+}
+
+impl Audit {
+    /// Whether the log can be read again: not if something of it is gone for good.
+    pub(crate) fn note_prefix(&mut self, prefix: Option<Prefix>) -> bool {
+        self.prefixes.extend(prefix);
+        prefix.is_none_or(|prefix| prefix.is_covered())
+    }
+}
+
 impl<E: Env> Node<E> {
     /// Counts again what bounds rely on, and reads again what the logs say of the metadata, of groups and of their offsets. What
-    /// cannot be told now is left out.
-    pub async fn audit(&self) -> Result<Vec<Replayed>, Difference> {
+    /// cannot be told now is left out, and so is what a log says whose beginning is gone for good.
+    pub async fn audit(&self) -> Result<Audit, Difference> {
         let counts = self.broker.router.recount().await;
         counts.map_err(|what| Difference::new("BUDGET-ZERO", what))?;
-        let mut replayed = self.broker.groups.audit().await?;
-        replayed.extend(self.broker.controller.audit().await?);
-        Ok(replayed)
+        let mut audit = Audit::default();
+        self.broker.groups.audit(&mut audit).await?;
+        self.broker.controller.audit(&mut audit).await?;
+        Ok(audit)
     }
 
     /// Reads again what the partition's log says of its producers, as far as the log is still there. `None` if it cannot be told now.

@@ -5,7 +5,7 @@ use crate::atlas::Law;
 use crate::chaos::Chaos;
 use crate::cluster::Broker;
 use crate::env::SimEnv;
-use crate::history::Event;
+use crate::history::{Event, Owed};
 use crate::node::{NodeId, NodeOptions};
 use crate::workload::{Phase, Stage, commits, group, producer, prompt, read_back, session};
 use crate::world::World;
@@ -45,11 +45,7 @@ pub(super) async fn progress(
         return false;
     }
     let sound = broker.atlas().law == Law::Sound;
-    if sound && !until(world, || broker.groups_loading() == 0).await {
-        let count = broker.groups_loading();
-        let witness =
-            format!("{count} partitions of groups are being read {PATIENCE:?} after the healing");
-        world.fail("LIVE-COORD-LOAD", witness);
+    if sound && !groups_load(world, broker, stage).await {
         return false;
     }
     // Members that all claim to be the same one take turns for ever, and nobody shares out anew for them (KAFKA-13435).
@@ -58,25 +54,15 @@ pub(super) async fn progress(
         return false;
     }
     stage.phase.set(Phase::Drain);
-    if !until(world, || stage.unsettled.get() == 0).await {
-        world.fail(
-            "LIVE-ACK",
-            format!(
-                "{} records have no fate {PATIENCE:?} after the healing",
-                stage.unsettled.get()
-            ),
-        );
+    let settled = until(world, || stage.unsettled.get() == 0).await;
+    let fates = settled.ok_or_else(|| format!("{} records have no fate", stage.unsettled.get()));
+    if !stage.tell_wait(Owed::Fates, "the producers", fates, PATIENCE) {
         return false;
     }
     stage.phase.set(Phase::Quiet);
-    if !until(world, || stage.busy.get() == 0).await {
-        world.fail(
-            "LIVE-CONSUME",
-            format!(
-                "{} clients do not end {PATIENCE:?} after the healing",
-                stage.busy.get()
-            ),
-        );
+    let ended = until(world, || stage.busy.get() == 0).await;
+    let rest = ended.ok_or_else(|| format!("{} clients do not end", stage.busy.get()));
+    if !stage.tell_wait(Owed::Rest, "everybody", rest, PATIENCE) {
         return false;
     }
     if sound && !tells_at_once(world, stage, thorough).await {
@@ -86,6 +72,14 @@ pub(super) async fn progress(
         return false;
     }
     groups_go_on(world, stage).await
+}
+
+/// Whether all coordinators come to serve.
+async fn groups_load(world: &World, broker: &Broker, stage: &Stage) -> bool {
+    let loaded = until(world, || broker.groups_loading() == 0).await;
+    let loading = || format!("{} partitions are being read", broker.groups_loading());
+    let loaded = loaded.ok_or_else(loading);
+    stage.tell_wait(Owed::CoordinatorLoad, "every group", loaded, PATIENCE)
 }
 
 /// The members' group reads all that is there now, and all of them belong to one generation, whoever was fenced, died or left
@@ -103,34 +97,27 @@ async fn members_keep_up(world: &World, broker: &Broker, stage: &Stage) -> bool 
         let first = generations.values().next();
         generations.values().all(|other| Some(other) == first)
     };
-    let lagging = || {
+    let reached = |partition| {
         let reach = stage.group_reach.borrow();
         let first = stage.first_offset.get();
-        let reached = |partition| reach.get(partition).copied().unwrap_or(first);
-        let mut lagging = ends
-            .iter()
-            .filter(|(partition, end)| reached(*partition) < **end);
-        lagging
-            .next()
-            .map(|(partition, end)| (*partition, reached(partition), *end))
+        reach.get(partition).copied().unwrap_or(first)
     };
-    if until(world, || lagging().is_none() && is_one()).await {
-        return true;
-    }
-    if !is_one() {
-        let witness = format!(
-            "the members' generations are {:?} {PATIENCE:?} after the healing",
-            stage.generations.borrow()
-        );
-        world.fail("LIVE-REBALANCE", witness);
-    }
-    if let Some((partition, reached, end)) = lagging() {
-        let witness = format!(
-            "{partition:?} reached {end}; its group has committed {reached} {PATIENCE:?} after the healing"
-        );
-        world.fail("LIVE-REBALANCE", witness);
-    }
-    false
+    let keeps_up = || {
+        let mut all = ends.iter();
+        all.all(|(partition, end)| reached(partition) >= *end)
+    };
+    let settled = until(world, || keeps_up() && is_one()).await;
+    let generations = stage.generations.borrow();
+    let generations = generations.iter();
+    let reach = ends.iter();
+    stage.tell(Event::GroupSettled {
+        generations: generations.map(|(id, held)| (*id, *held)).collect(),
+        reach: reach
+            .map(|(partition, end)| (*partition, reached(partition), *end))
+            .collect(),
+        waited: settled.unwrap_or(PATIENCE),
+    });
+    settled.is_some()
 }
 
 /// Keeps some members from being heard for so long. They go on as if nothing were, until they are told what the group made of it.
@@ -159,12 +146,9 @@ async fn tells_all(world: &World, stage: &Rc<Stage>) -> bool {
     let node = world.add_node(NodeOptions::named("session-keeper"));
     let id = node.0;
     let errand = move |env, stage| session::catch_up(env, stage, id, PATIENCE);
+    let begun = world.elapsed();
     let left = on_node(world, node, stage, errand).await;
-    if let Some((partition, why)) = left.first() {
-        let witness = format!("{partition}: a fetch session came no further than {why}");
-        world.fail("LIVE-CONSUME", witness);
-    }
-    left.is_empty()
+    stage.tell_waits(Owed::CatchUp, left, begun, PATIENCE)
 }
 
 /// Whether readers who wait get what comes. Damage may be in their way.
@@ -174,11 +158,7 @@ async fn tells_at_once(world: &World, stage: &Rc<Stage>, thorough: bool) -> bool
     let node = world.add_node(NodeOptions::named("waiter"));
     let id = node.0;
     let errand = move |env, stage| prompt::run(env, stage, id, times, PATIENCE);
-    let left = on_node(world, node, stage, errand).await;
-    if let Some((partition, late)) = left.first() {
-        world.fail(late.invariant, format!("{partition}: {}", late.witness));
-    }
-    left.is_empty()
+    !on_node(world, node, stage, errand).await
 }
 
 /// Whether the broker comes back, and takes a record into each partition. A node of this name asks.
@@ -188,28 +168,20 @@ async fn serves_and_takes(
     stage: &Rc<Stage>,
     name: &str,
 ) -> bool {
-    if !broker.until_serving(PATIENCE).await {
-        let (invariant, why) = broker.absence();
-        world.fail(
-            invariant,
-            format!("the healed broker does not come back: {why}"),
-        );
+    if !broker
+        .comes_back(stage, "after the healing", PATIENCE)
+        .await
+    {
         return false;
     }
     let prober = world.add_node(NodeOptions::named(name));
     let id = prober.0;
+    let begun = world.elapsed();
     let probed = on_node(world, prober, stage, move |env, stage| {
         producer::probe(env, stage, id, PATIENCE)
     })
     .await;
-    if let Some((partition, why)) = probed.first() {
-        world.fail(
-            "LIVE-PRODUCE",
-            format!("{partition} takes no record {PATIENCE:?} after the healing: {why}"),
-        );
-        return false;
-    }
-    true
+    stage.tell_waits(Owed::Intake, probed, begun, PATIENCE)
 }
 
 /// The members are gone; whoever joins after them is given all that they had, and everybody is told what was committed.
@@ -217,20 +189,39 @@ async fn groups_go_on(world: &World, stage: &Rc<Stage>) -> bool {
     let heir = world.add_node(NodeOptions::named("heir"));
     let id = heir.0;
     let inherits = move |env, stage| group::inherit(env, stage, id, PATIENCE);
-    if let Some(missing) = on_node(world, heir, stage, inherits).await {
-        let witness = format!(
-            "the last member of its group does not begin to read {missing} {PATIENCE:?} after the healing"
-        );
-        world.fail("LIVE-REBALANCE", witness);
+    let begun = world.elapsed();
+    let missing = on_node(world, heir, stage, inherits).await;
+    let inherited = missing.map_or_else(|| Ok(world.elapsed() - begun), Err);
+    if !stage.tell_wait(Owed::Inheritance, "its group", inherited, PATIENCE) {
         return false;
     }
+    say_what_was_committed(world, heir, stage, Owed::CommittedOffset).await
+}
+
+/// Whether everybody is told what was committed. The node asks.
+pub(super) async fn say_what_was_committed(
+    world: &World,
+    node: NodeId,
+    stage: &Rc<Stage>,
+    owed: Owed,
+) -> bool {
     let asks = move |env, stage| commits::ask_all(env, stage, PATIENCE);
-    if let Some(partition) = on_node(world, heir, stage, asks).await.first() {
-        let witness = format!("nobody says which offset of {partition} was committed");
-        world.fail("LIVE-FETCH-OFFSET", witness);
-        return false;
+    let answers = on_node(world, node, stage, asks).await;
+    tell_answers(stage, answers, owed, PATIENCE)
+}
+
+/// Tells how long each question for what was committed waited for its answer. Whether all came.
+pub(super) fn tell_answers(
+    stage: &Stage,
+    answers: Vec<commits::Answered>,
+    owed: Owed,
+    patience: Duration,
+) -> bool {
+    let mut all = true;
+    for (partition, came) in answers {
+        all &= stage.tell_wait(owed, partition.to_string(), came, patience);
     }
-    true
+    all
 }
 
 /// Everything read back: at once, after a kill, after a power cut, and after a clean stop. Then, in some runs, the
@@ -247,17 +238,16 @@ pub(super) async fn account(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage
             0 => broker.kill(),
             1 => broker.power_cut(),
             2 => {
-                if let Err(found) = broker.stop_and_verify(PATIENCE).await {
-                    return world.fail(found.invariant, found.witness);
+                if !broker.stop_and_verify(stage, PATIENCE).await {
+                    return;
                 }
             }
             _ if wounds => return trial::run(world, broker, stage, reader, round + 1).await,
             _ => return,
         }
-        if !broker.until_serving(PATIENCE).await {
-            let (invariant, why) = broker.absence();
-            let witness = format!("the broker does not come back after round {round}: {why}");
-            return world.fail(invariant, witness);
+        let after = format!("after round {round}");
+        if !broker.comes_back(stage, &after, PATIENCE).await {
+            return;
         }
     }
 }
@@ -270,12 +260,9 @@ pub(super) async fn read_everything(
     round: u32,
 ) -> bool {
     let errand = move |env, stage| read_back::run(env, stage, round, PATIENCE);
+    let begun = world.elapsed();
     let refused = on_node(world, reader, stage, errand).await;
-    if let Some((partition, why)) = refused.first() {
-        let witness = format!("{partition} cannot be read back in round {round}: {why}");
-        world.fail("LIVE-CONSUME", witness);
-    }
-    refused.is_empty()
+    stage.tell_waits(Owed::ReadBack { round }, refused, begun, PATIENCE)
 }
 
 /// Nothing is owed by a broker whose disk knew no law, but that it serves nothing false, or says why it does not serve.
@@ -284,15 +271,14 @@ pub(super) async fn account_without_law(world: &World, broker: &Rc<Broker>, stag
     let reader = world.add_node(NodeOptions::named("accountant"));
     stage.phase.set(Phase::Quiet);
     for round in 0..ROUNDS {
-        let until = world.elapsed() + PATIENCE;
+        let begun = world.elapsed();
         while !broker.is_serving() {
             if broker.refused_in_row() >= REFUSALS {
                 // It says why: a refusal has a text.
                 return stage.count("halted");
             }
-            if world.elapsed() >= until {
-                let witness = "neither serves nor says why it does not".to_owned();
-                return world.fail("LIVE-PRODUCE", witness);
+            if world.elapsed() >= begun + PATIENCE {
+                return tell_silence(stage);
             }
             world.sleep(Duration::from_millis(5)).await;
         }
@@ -300,6 +286,12 @@ pub(super) async fn account_without_law(world: &World, broker: &Rc<Broker>, stag
         on_node(world, reader, stage, errand).await;
         broker.kill();
     }
+}
+
+/// The broker has not come to an end of starting.
+pub(super) fn tell_silence(stage: &Stage) {
+    let instead = "neither serves nor says why it does not".to_owned();
+    stage.tell_wait(Owed::Word, "the broker", Err(instead), PATIENCE);
 }
 
 /// Nobody asks anything any more: all reservations must have returned, or return soon.
@@ -339,13 +331,14 @@ where
     result.take()
 }
 
-async fn until(world: &World, condition: impl Fn() -> bool) -> bool {
-    let end = world.elapsed() + PATIENCE;
+/// How long it took until this held, if it did in time.
+async fn until(world: &World, condition: impl Fn() -> bool) -> Option<Duration> {
+    let begun = world.elapsed();
     while !condition() {
-        if world.elapsed() >= end {
-            return false;
+        if world.elapsed() >= begun + PATIENCE {
+            return None;
         }
         world.sleep(Duration::from_millis(20)).await;
     }
-    true
+    Some(world.elapsed() - begun)
 }

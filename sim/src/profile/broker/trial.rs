@@ -6,11 +6,13 @@
 //! and once the bytes are back it has everything again.
 
 use super::PATIENCE;
-use super::account::{on_node, read_everything};
+use super::account::{
+    on_node, read_everything, say_what_was_committed, tell_answers, tell_silence,
+};
 use crate::atlas::{Atlas, Part, Place, batches};
 use crate::cluster::Broker;
 use crate::disk::DiskView;
-use crate::history::Event;
+use crate::history::{Event, Hurt, Owed};
 use crate::node::NodeId;
 use crate::trace::digest;
 use crate::workload::{Stage, commits, producer};
@@ -89,15 +91,15 @@ pub(super) async fn run(
         0 => broker.kill(),
         1 => broker.power_cut(),
         _ => {
-            if let Err(found) = broker.stop_and_verify(PATIENCE).await {
-                return world.fail(found.invariant, found.witness);
+            if !broker.stop_and_verify(stage, PATIENCE).await {
+                return;
             }
         }
     }
     let until = world.elapsed() + PATIENCE;
     while wound.borrow().is_none() || !broker.is_serving() && broker.refusal().is_none() {
         if world.elapsed() >= until {
-            return world.fail("LIVE-PRODUCE", "neither serves nor says why it does not");
+            return tell_silence(stage);
         }
         world.sleep(Duration::from_micros(100)).await;
     }
@@ -123,12 +125,9 @@ async fn fill_tail(world: &World, stage: &Rc<Stage>, reader: NodeId) -> bool {
     const TIMES: u32 = 5;
     for _ in 0..TIMES {
         let errand = move |env, stage| producer::probe(env, stage, reader.0, PATIENCE);
+        let begun = world.elapsed();
         let left = on_node(world, reader, stage, errand).await;
-        if let Some((partition, why)) = left.first() {
-            world.fail(
-                "LIVE-PRODUCE",
-                format!("{partition} takes no record: {why}"),
-            );
+        if !stage.tell_waits(Owed::Intake, left, begun, PATIENCE) {
             return false;
         }
     }
@@ -159,27 +158,23 @@ fn is_fair_refusal(world: &World, broker: &Broker, stage: &Stage, wound: &Wound)
         return true;
     };
     stage.count("trial-halted");
-    let name = format!(
-        "{} at {} of {}",
-        wound.site.what, wound.offset, wound.site.path
-    );
-    let wrong = |what: String| {
-        world.fail(
-            refusal.invariant,
-            format!("{what} ({name}): {}", refusal.why),
-        );
-        false
+    let hurt = Hurt {
+        place: format!(
+            "{} at {} of {}",
+            wound.site.what, wound.offset, wound.site.path
+        ),
+        has_copy: wound.site.duty != Duty::MayHalt,
+        is_named: refusal.why.contains(&broker.data().display().to_string()),
+        is_changed: refusal.untouched && contents(&world.disk(broker.node)) != wound.found,
     };
-    if wound.site.duty != Duty::MayHalt {
-        return wrong("there is another copy of what was damaged, and the broker halts".to_owned());
-    }
-    if !refusal.why.contains(&broker.data().display().to_string()) {
-        return wrong("a refusal does not say which file is damaged".to_owned());
-    }
-    if refusal.untouched && contents(&world.disk(broker.node)) != wound.found {
-        return wrong("a broker that refuses a directory has changed it".to_owned());
-    }
-    true
+    stage.tell(Event::StartRefused {
+        node: broker.node.number(),
+        after: "after it was hurt".to_owned(),
+        over: refusal.over,
+        why: refusal.why,
+        hurt: Some(hurt),
+    });
+    !world.is_over()
 }
 
 /// The broker started.
@@ -195,12 +190,9 @@ async fn serves_all_it_can(
         return false;
     }
     let errand = move |env, stage| commits::ask_all(env, stage, GROUP_PATIENCE);
-    let unanswered = on_node(world, reader, stage, errand).await;
-    if wound.site.duty != Duty::MayHalt
-        && let Some(partition) = unanswered.first()
-    {
-        let witness = format!("nobody says which offset of {partition} was committed");
-        world.fail("LIVE-COORD-LOAD", witness);
+    let answers = on_node(world, reader, stage, errand).await;
+    let owes = wound.site.duty != Duty::MayHalt;
+    if owes && !tell_answers(stage, answers, Owed::CoordinatorLoad, GROUP_PATIENCE) {
         return false;
     }
     broker.kill();
@@ -238,21 +230,11 @@ async fn mend(
     stage.tell(Event::DamageMended {
         node: broker.node.number(),
     });
-    if !broker.until_serving(PATIENCE).await {
-        let (invariant, why) = broker.absence();
-        let witness = format!(
-            "the broker does not come back after {} was put right: {why}",
-            site.path
-        );
-        return world.fail(invariant, witness);
-    }
-    if !read_everything(world, reader, stage, round).await {
-        return;
-    }
-    let errand = move |env, stage| commits::ask_all(env, stage, PATIENCE);
-    if let Some(partition) = on_node(world, reader, stage, errand).await.first() {
-        let witness = format!("nobody says which offset of {partition} was committed");
-        world.fail("LIVE-COORD-LOAD", witness);
+    let after = format!("after {} was put right", site.path);
+    if broker.comes_back(stage, &after, PATIENCE).await
+        && read_everything(world, reader, stage, round).await
+    {
+        say_what_was_committed(world, reader, stage, Owed::CoordinatorLoad).await;
     }
 }
 

@@ -4,7 +4,7 @@ use super::heal::heal;
 use super::start::serve;
 use crate::history::Event;
 use crate::story::act::Answer;
-use crate::story::play::Play;
+use crate::story::play::{PATIENCE, Play};
 use taffrail_client::TopicPartitionName;
 
 /// Asks the judges for the last time.
@@ -18,9 +18,8 @@ pub async fn account(play: &Play) -> Answer {
         let said = serve(play, &broker, None).await?;
         answer.extend(said.iter().map(|said| format!("the broker {said}")));
         if !broker.is_serving() {
-            let (invariant, why) = broker.absence();
             if !play.damaged.get() {
-                play.world.fail(invariant, why);
+                broker.tell_absence(&stage, "at the end of the story", PATIENCE);
             }
             return Ok(answer);
         }

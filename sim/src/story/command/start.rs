@@ -51,8 +51,7 @@ pub(super) async fn serve(play: &Play, broker: &Rc<Broker>, killed_in: Option<u6
             if killed_in.is_some() {
                 return say("dies while it starts");
             }
-            let (_, why) = broker.absence();
-            return say(format!("does not start: {why}"));
+            return say(format!("does not start: {}", broker.why_absent()));
         }
         if play.world.elapsed() >= end {
             return say(format!("is not there after {PATIENCE:?}"));

@@ -19,13 +19,13 @@ use taffrail_record::{Codec, Offset, TopicPartition};
 use taffrail_replication::{Machine, Position};
 
 use super::load::{LoadError, load};
-use crate::controller::covers_prefix;
+use crate::controller::prefix_of;
 use crate::group::{
     Batch, Coordinator, Effects, GroupConfig, GroupError, JoinRefused, JoinReply, JoinRequest, Now,
     Release, Serving, SyncReply, SyncRequest,
 };
 use crate::metadata::RawTopicId;
-use crate::node::{Difference, Replayed};
+use crate::node::{Audit, Difference, Replayed};
 use crate::router::Router;
 
 /// How long to wait before a partition that could not be read is read again; doubled up to the maximum.
@@ -426,9 +426,11 @@ impl<E: Env> Partition<E> {
         self.is_saving.set(false);
     }
 
-    /// The live state, and what whoever reads the log has. `None` if it cannot be told now.
-    pub async fn audit(self: &Rc<Self>) -> Result<Option<Replayed>, Difference> {
-        covers_prefix(&self.shared.router, self.log).await?;
+    /// The live state, and what whoever reads the log has, unless it cannot be told now.
+    pub async fn audit(self: &Rc<Self>, audit: &mut Audit) -> Result<(), Difference> {
+        if !audit.note_prefix(prefix_of(&self.shared.router, self.log).await) {
+            return Ok(());
+        }
         let wrong = |what: String| {
             let what = format!("groups of partition {}: {what}", self.log);
             Difference::new("OFFSET-REPLAY-EQ", what)
@@ -438,21 +440,24 @@ impl<E: Env> Partition<E> {
                 serving.coordinator().check().map_err(wrong)?;
                 (serving.log_end(), serving.coordinator().stored().digest())
             }
-            _ => return Ok(None),
+            _ => return Ok(()),
         };
         match load(&self.shared.router, self.log, Some(position)).await {
-            Ok((stored, read)) if read == position => Ok(Some(Replayed {
-                invariant: "OFFSET-REPLAY-EQ",
-                of: format!("groups of partition {} at {position}", self.log),
-                live,
-                replayed: stored.digest(),
-            })),
+            Ok((stored, read)) if read == position => {
+                audit.replayed.push(Replayed {
+                    invariant: "OFFSET-REPLAY-EQ",
+                    of: format!("groups of partition {} at {position}", self.log),
+                    live,
+                    replayed: stored.digest(),
+                });
+                Ok(())
+            }
             Ok((_, read)) if read < position => Err(wrong(format!(
                 "the log ends at offset {read}, and {position} was committed"
             ))),
-            Ok(_) => Ok(None),
+            Ok(_) => Ok(()),
             Err(LoadError::Content(what)) => Err(wrong(what)),
-            Err(LoadError::NoLog | LoadError::Storage(_) | LoadError::Read(_)) => Ok(None),
+            Err(LoadError::NoLog | LoadError::Storage(_) | LoadError::Read(_)) => Ok(()),
         }
     }
 }

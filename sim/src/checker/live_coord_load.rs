@@ -1,0 +1,34 @@
+//! LIVE-COORD-LOAD: a coordinator loads what its groups have committed, also from a directory that was hurt where another copy of it is left,
+//! or that was put right; whoever asks for it is told.
+
+use super::waiting::instead;
+use super::{Case, Checker, Violation};
+use crate::history::{Event, Owed};
+
+/// Nothing to remember.
+pub struct LiveCoordLoad;
+
+impl Checker for LiveCoordLoad {
+    fn invariants(&self) -> &'static [&'static str] {
+        &["LIVE-COORD-LOAD"]
+    }
+
+    fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
+        let Event::Awaited {
+            owed: Owed::CoordinatorLoad,
+            of,
+            came,
+            patience,
+        } = case.event
+        else {
+            return Ok(());
+        };
+        match instead(came, *patience) {
+            None => Ok(()),
+            Some(instead) => Err(Violation::new(
+                "LIVE-COORD-LOAD",
+                format!("nobody says which offset of {of} was committed: {instead}"),
+            )),
+        }
+    }
+}

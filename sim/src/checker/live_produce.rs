@@ -1,0 +1,44 @@
+//! LIVE-PRODUCE: a broker that nothing hinders any more comes back, and every partition takes records again. One whose disk knew no law may
+//! stay away, but says why.
+
+use super::waiting::instead;
+use super::{Case, Checker, Violation};
+use crate::history::{Event, Owed};
+
+/// Nothing to remember.
+pub struct LiveProduce;
+
+impl Checker for LiveProduce {
+    fn invariants(&self) -> &'static [&'static str] {
+        &["LIVE-PRODUCE"]
+    }
+
+    fn holds_without_law(&self) -> bool {
+        true
+    }
+
+    fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
+        let Event::Awaited {
+            owed,
+            of,
+            came,
+            patience,
+        } = case.event
+        else {
+            return Ok(());
+        };
+        let Some(instead) = instead(came, *patience) else {
+            return Ok(());
+        };
+        let witness = match owed {
+            Owed::Service => format!("the broker does not come back {of}: {instead}"),
+            Owed::Word => format!("{of} {instead}"),
+            Owed::Topic => format!("{of} cannot be made: {instead}"),
+            Owed::Intake => {
+                format!("{of} takes no record {patience:?} after the healing: {instead}")
+            }
+            _ => return Ok(()),
+        };
+        Err(Violation::new("LIVE-PRODUCE", witness))
+    }
+}
