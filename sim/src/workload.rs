@@ -17,6 +17,7 @@ pub mod revenant;
 pub mod scanner;
 pub mod session;
 pub mod stranger;
+pub mod truant;
 pub mod turnover;
 pub mod value;
 pub mod zombie;

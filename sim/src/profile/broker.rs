@@ -19,7 +19,7 @@ use crate::run::{Limits, Outcome, Simulation};
 use crate::witness;
 use crate::workload::{
     Stage, Topic, commits, group, pipeliner, producer, reader, revenant, scanner, session,
-    stranger, turnover, zombie,
+    stranger, truant, turnover, zombie,
 };
 use crate::world::{LocalFuture, World};
 use std::cell::Cell;
@@ -51,6 +51,7 @@ struct Size {
     sessions: u64,
     turnovers: u64,
     revenants: u64,
+    truants: u64,
     /// The disk may damage what was synced.
     wounds: bool,
     /// What can be asked of a healed broker is asked often and in every way.
@@ -137,6 +138,7 @@ pub(super) fn smoke(simulation: Simulation) -> Outcome<()> {
         sessions: 0,
         turnovers: 0,
         revenants: 0,
+        truants: 0,
         wounds: false,
         thorough: false,
     };
@@ -159,6 +161,7 @@ pub(super) fn storage(simulation: Simulation) -> Outcome<()> {
         sessions: 1,
         turnovers: 1,
         revenants: 1,
+        truants: 1,
         wounds: true,
         thorough: true,
     };
@@ -276,9 +279,9 @@ const LIFE: ClientId = 256;
 /// What a client is, by its kind's name.
 type Main = fn(SimEnv, Rc<Stage>, ClientId) -> LocalFuture<()>;
 
-/// Starts all clients, and answers those that are healed first.
-fn start_clients(chaos: &Chaos, stage: &Rc<Stage>, size: Size) -> Vec<NodeId> {
-    let kinds: [(&str, u64, Main); 11] = [
+/// All kinds of clients, and how many there are of each.
+fn kinds(size: Size) -> [(&'static str, u64, Main); 12] {
+    [
         ("producer", size.producers, |e, s, id| {
             Box::pin(producer::run(e, s, id))
         }),
@@ -312,10 +315,17 @@ fn start_clients(chaos: &Chaos, stage: &Rc<Stage>, size: Size) -> Vec<NodeId> {
         ("zombie", size.zombies, |e, s, id| {
             Box::pin(zombie::run(e, s, id))
         }),
-    ];
+        ("truant", size.truants, |e, s, id| {
+            Box::pin(truant::run(e, s, id))
+        }),
+    ]
+}
+
+/// Starts all clients, and answers those that are healed first.
+fn start_clients(chaos: &Chaos, stage: &Rc<Stage>, size: Size) -> Vec<NodeId> {
     let decisions = stage.world.decisions();
     let mut core = Vec::new();
-    for (kind, count, main) in kinds {
+    for (kind, count, main) in kinds(size) {
         // A few runs do without one kind; and a run that fails without it is told more shortly.
         let stream = decisions.stream(&format!("profile/without/{kind}"));
         let count = match count > 0 && kind != "producer" && decisions.chance(stream, 30_000) {
@@ -332,8 +342,8 @@ fn start_clients(chaos: &Chaos, stage: &Rc<Stage>, size: Size) -> Vec<NodeId> {
             if number == 0 && ["producer", "reader", "committer"].contains(&kind) {
                 core.push(node);
             }
-            // What these have begun with a topic, nobody else could go on with.
-            if ["turnover", "revenant", "zombie"].contains(&kind) {
+            // What these have begun with a topic or a group, nobody else could go on with.
+            if ["turnover", "revenant", "zombie", "truant"].contains(&kind) {
                 stage.world.faults().never(node, FaultKind::ClientKill);
             }
             let stage = stage.clone();
