@@ -123,7 +123,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
 }
 
 /// What profiles judge themselves, since nobody but the harness sees it: whether a node comes back, whether a healed
-/// cluster goes on, and what a node says of its own metadata.
+/// cluster goes on, and what a node says of its own metadata; and what clients judge, since nobody but they know what was answered to them.
 const JUDGED_BY_PROFILES: &[&str] = &[
     "CHECKPOINT-ATOMIC",
     "SNAPSHOT-COVERS-PREFIX",
@@ -134,6 +134,7 @@ const JUDGED_BY_PROFILES: &[&str] = &[
     "LIVE-FETCH-OFFSET",
     "LIVE-REBALANCE",
     "FENCE-EPOCH",
+    "POLICY-RESPECTED",
 ];
 
 /// Every invariant that a run may be found to break.

@@ -18,8 +18,8 @@ use crate::node::{NodeId, NodeOptions};
 use crate::run::{Limits, Outcome, Simulation};
 use crate::witness;
 use crate::workload::{
-    Stage, Topic, commits, group, pipeliner, producer, reader, revenant, scanner, session,
-    stranger, turnover, zombie,
+    Stage, Topic, commits, group, operator, pipeliner, producer, reader, revenant, scanner,
+    session, stranger, turnover, zombie,
 };
 use crate::world::{LocalFuture, World};
 use std::cell::Cell;
@@ -51,6 +51,7 @@ struct Size {
     sessions: u64,
     turnovers: u64,
     revenants: u64,
+    operators: u64,
     /// The disk may damage what was synced.
     wounds: bool,
     /// What can be asked of a healed broker is asked often and in every way.
@@ -137,6 +138,7 @@ pub(super) fn smoke(simulation: Simulation) -> Outcome<()> {
         sessions: 0,
         turnovers: 0,
         revenants: 0,
+        operators: 0,
         wounds: false,
         thorough: false,
     };
@@ -159,6 +161,7 @@ pub(super) fn storage(simulation: Simulation) -> Outcome<()> {
         sessions: 1,
         turnovers: 1,
         revenants: 1,
+        operators: 1,
         wounds: true,
         thorough: true,
     };
@@ -278,7 +281,7 @@ type Main = fn(SimEnv, Rc<Stage>, ClientId) -> LocalFuture<()>;
 
 /// Starts all clients, and answers those that are healed first.
 fn start_clients(chaos: &Chaos, stage: &Rc<Stage>, size: Size) -> Vec<NodeId> {
-    let kinds: [(&str, u64, Main); 11] = [
+    let kinds: [(&str, u64, Main); 12] = [
         ("producer", size.producers, |e, s, id| {
             Box::pin(producer::run(e, s, id))
         }),
@@ -312,6 +315,9 @@ fn start_clients(chaos: &Chaos, stage: &Rc<Stage>, size: Size) -> Vec<NodeId> {
         ("zombie", size.zombies, |e, s, id| {
             Box::pin(zombie::run(e, s, id))
         }),
+        ("operator", size.operators, |e, s, id| {
+            Box::pin(operator::run(e, s, id))
+        }),
     ];
     let decisions = stage.world.decisions();
     let mut core = Vec::new();
@@ -332,8 +338,8 @@ fn start_clients(chaos: &Chaos, stage: &Rc<Stage>, size: Size) -> Vec<NodeId> {
             if number == 0 && ["producer", "reader", "committer"].contains(&kind) {
                 core.push(node);
             }
-            // What these have begun with a topic, nobody else could go on with.
-            if ["turnover", "revenant", "zombie"].contains(&kind) {
+            // What these have begun, nobody else could go on with.
+            if ["turnover", "revenant", "zombie", "operator"].contains(&kind) {
                 stage.world.faults().never(node, FaultKind::ClientKill);
             }
             let stage = stage.clone();
