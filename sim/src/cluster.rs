@@ -273,6 +273,7 @@ impl Broker {
                 incarnation,
                 partition,
                 bounds,
+                size: view.size_bytes,
             });
         }
         let used = u64::try_from(self.world.take_memory_peak(self.node)).unwrap_or(0);
@@ -396,6 +397,14 @@ impl Broker {
             (stage.identity(&name), view.high_watermark)
         };
         views.map(end).collect()
+    }
+
+    /// How many bytes the last look saw of a partition, by its true topic id.
+    pub fn size_of(&self, partition: TopicPartition) -> Option<u64> {
+        let seen = self.seen.borrow();
+        let mut views = seen.iter().flat_map(|seen| &seen.partitions);
+        let view = views.find(|view| view.partition == partition)?;
+        Some(view.size_bytes)
     }
 
     /// Bytes of the memory budget that were reserved at the last look.

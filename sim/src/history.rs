@@ -223,12 +223,19 @@ pub enum Event {
         start: Offset,
     },
 
-    /// What a live node exposes of a partition at this instant.
+    /// A partition keeps to a size alone: nothing of it goes by age, and of its oldest segments one goes only if so many bytes are left.
+    Retention {
+        partition: TopicPartition,
+        bytes: u64,
+    },
+
+    /// What a live node exposes of a partition at this instant, and how many bytes it has of it.
     Exposed {
         node: u32,
         incarnation: u32,
         partition: TopicPartition,
         bounds: Bounds,
+        size: u64,
     },
     /// A node has recovered and serves; whether it was stopped cleanly before, and whether it believes so.
     NodeUp {

@@ -41,6 +41,7 @@ mod offset_range_truth;
 mod offset_unique;
 mod one_owner;
 mod persist_before_ack;
+mod policy_respected;
 mod poll_order;
 mod read_committed_prefix;
 mod recovery_ran;
@@ -107,6 +108,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(offset_order::OffsetOrder::default()),
         Box::new(linear_read::LinearRead::default()),
         Box::new(offset_range_truth::OffsetRangeTruth::default()),
+        Box::new(policy_respected::PolicyRespected::default()),
         Box::new(epoch_cache_exact::EpochCacheExact),
         Box::new(group_offsets::GroupOffsets::default()),
         Box::new(one_owner::OneOwner::default()),
@@ -123,7 +125,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
 }
 
 /// What profiles judge themselves, since nobody but the harness sees it: whether a node comes back, whether a healed
-/// cluster goes on, and what a node says of its own metadata; and what clients judge, since nobody but they know what was answered to them.
+/// cluster goes on, and what a node says of its own metadata.
 const JUDGED_BY_PROFILES: &[&str] = &[
     "CHECKPOINT-ATOMIC",
     "SNAPSHOT-COVERS-PREFIX",
@@ -134,7 +136,6 @@ const JUDGED_BY_PROFILES: &[&str] = &[
     "LIVE-FETCH-OFFSET",
     "LIVE-REBALANCE",
     "FENCE-EPOCH",
-    "POLICY-RESPECTED",
 ];
 
 /// Every invariant that a run may be found to break.

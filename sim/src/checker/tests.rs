@@ -8,6 +8,7 @@ mod groups;
 mod idempotent;
 mod log;
 mod node;
+mod policy;
 mod reading;
 mod topic_id;
 
@@ -89,6 +90,7 @@ fn exposed(start: Offset, high_watermark: Offset, end: Offset) -> Event {
         incarnation: 1,
         partition: partition(0),
         bounds,
+        size: 0,
     }
 }
 
