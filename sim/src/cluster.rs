@@ -268,6 +268,7 @@ impl Broker {
                 incarnation,
                 partition,
                 bounds,
+                size: view.size_bytes,
             });
         }
         stage.tell(Event::MetadataShown {
@@ -433,6 +434,14 @@ impl Broker {
         let seen = self.seen.borrow();
         seen.as_ref()
             .map_or(0, |seen| seen.group_partitions_loading)
+    }
+
+    /// How many bytes the last look saw of a partition, by its true topic id.
+    pub fn size_of(&self, partition: TopicPartition) -> Option<u64> {
+        let seen = self.seen.borrow();
+        let mut views = seen.iter().flat_map(|seen| &seen.partitions);
+        let view = views.find(|view| view.partition == partition)?;
+        Some(view.size_bytes)
     }
 
     /// Bytes of the memory budget that were reserved at the last look.

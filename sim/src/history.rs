@@ -294,12 +294,19 @@ pub enum Event {
         start: Offset,
     },
 
-    /// What a live node exposes of a partition at this instant.
+    /// A partition keeps to a size alone: nothing of it goes by age, and of its oldest segments one goes only if so many bytes are left.
+    Retention {
+        partition: TopicPartition,
+        bytes: u64,
+    },
+
+    /// What a live node exposes of a partition at this instant, and how many bytes it has of it.
     Exposed {
         node: u32,
         incarnation: u32,
         partition: TopicPartition,
         bounds: Bounds,
+        size: u64,
     },
     /// By which metadata a live node goes, and how far their log had committed after that was asked.
     MetadataShown {

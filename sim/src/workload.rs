@@ -6,6 +6,7 @@
 
 pub mod commits;
 pub mod group;
+pub mod operator;
 pub mod pace;
 mod peer;
 pub mod pipeliner;

@@ -10,7 +10,7 @@ use crate::flush::{self, Round};
 use crate::journal::entry::Entry;
 use crate::layout::{self, FileKind};
 use crate::log::LogInner;
-use crate::retention::{self, Expiry};
+use crate::retention::{self, Expiry, TailBytes};
 use crate::shard::{Cached, Removed, Shard};
 use std::path::Path;
 use std::rc::Rc;
@@ -122,7 +122,10 @@ fn expiry(inner: &LogInner, wall_ms: Option<i64>) -> Option<Expiry> {
     retention::expired(
         &running.config,
         &state.segments,
-        (running.tail.dirty_bytes() + running.uncommitted) as u64,
+        TailBytes {
+            durable: running.tail.dirty_bytes() as u64,
+            on_its_way: running.uncommitted as u64,
+        },
         running.high_watermark.min(state.flushed_end),
         wall_ms,
     )

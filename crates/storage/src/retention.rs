@@ -48,19 +48,29 @@ pub struct Expiry {
     pub seals_last: bool,
 }
 
-/// Which of a log's oldest segments are over their time or size. `tail_bytes` is what is not in segments; only a log without any can
-/// lose its last segment to age. Only whole segments below the high watermark go.
+/// What of a log is in no segment yet, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TailBytes {
+    pub durable: u64,
+    /// It may yet be refused, or lost with the process, so nothing goes on account of it.
+    pub on_its_way: u64,
+}
+
+/// Which of a log's oldest segments are over their time or size. Only a log without a tail can lose its last segment to age. Only whole
+/// segments below the high watermark go.
 pub fn expired(
     config: &LogConfig,
     segments: &[Segment],
-    tail_bytes: u64,
+    tail: TailBytes,
     high_watermark: Offset,
     wall_ms: Option<i64>,
 ) -> Option<Expiry> {
     if !config.cleanup_delete {
         return None;
     }
-    let mut size: u64 = segments.iter().map(|segment| segment.length).sum::<u64>() + tail_bytes;
+    let in_segments: u64 = segments.iter().map(|segment| segment.length).sum();
+    let mut size = in_segments + tail.durable;
+    let is_idle = tail.durable + tail.on_its_way == 0;
     let mut expiry = None;
     for (at, segment) in segments.iter().enumerate() {
         let last = at + 1 == segments.len();
@@ -75,7 +85,7 @@ pub fn expired(
             && segment.max_timestamp >= 0
             && age.is_some_and(|age| age > config.retention_ms);
         // Size never takes the segment that is being filled; age does, if nothing is on its way into it.
-        let goes = oversize && !active || too_old && (!active || tail_bytes == 0);
+        let goes = oversize && !active || too_old && (!active || is_idle);
         if !goes {
             break;
         }

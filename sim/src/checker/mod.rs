@@ -53,6 +53,7 @@ mod offset_range_truth;
 mod offset_unique;
 mod one_owner;
 mod persist_before_ack;
+mod policy_respected;
 mod poll_order;
 mod read_committed_prefix;
 mod recovery_ran;
@@ -122,6 +123,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(offset_order::OffsetOrder::default()),
         Box::new(linear_read::LinearRead::default()),
         Box::new(offset_range_truth::OffsetRangeTruth::default()),
+        Box::new(policy_respected::PolicyRespected::default()),
         Box::new(epoch_cache_exact::EpochCacheExact),
         Box::new(group_offsets::GroupOffsets::default()),
         Box::new(one_owner::OneOwner::default()),

@@ -10,6 +10,7 @@ mod idempotent;
 mod live;
 mod log;
 mod node;
+mod policy;
 mod reading;
 mod stopping;
 mod topic_id;
@@ -92,6 +93,7 @@ fn exposed(start: Offset, high_watermark: Offset, end: Offset) -> Event {
         incarnation: 1,
         partition: partition(0),
         bounds,
+        size: 0,
     }
 }
 

@@ -18,8 +18,8 @@ use crate::node::{NodeId, NodeOptions};
 use crate::run::{Limits, Outcome, Simulation};
 use crate::witness;
 use crate::workload::{
-    Stage, Topic, commits, group, pipeliner, producer, reader, revenant, scanner, session,
-    stranger, truant, turnover, zombie,
+    Stage, Topic, commits, group, operator, pipeliner, producer, reader, revenant, scanner,
+    session, stranger, truant, turnover, zombie,
 };
 use crate::world::{LocalFuture, World};
 use std::cell::Cell;
@@ -52,6 +52,7 @@ struct Size {
     turnovers: u64,
     revenants: u64,
     truants: u64,
+    operators: u64,
     /// The disk may damage what was synced.
     wounds: bool,
     /// What can be asked of a healed broker is asked often and in every way.
@@ -139,6 +140,7 @@ pub(super) fn smoke(simulation: Simulation) -> Outcome<()> {
         turnovers: 0,
         revenants: 0,
         truants: 0,
+        operators: 0,
         wounds: false,
         thorough: false,
     };
@@ -162,6 +164,7 @@ pub(super) fn storage(simulation: Simulation) -> Outcome<()> {
         turnovers: 1,
         revenants: 1,
         truants: 1,
+        operators: 1,
         wounds: true,
         thorough: true,
     };
@@ -280,7 +283,7 @@ const LIFE: ClientId = 256;
 type Main = fn(SimEnv, Rc<Stage>, ClientId) -> LocalFuture<()>;
 
 /// All kinds of clients, and how many there are of each.
-fn kinds(size: Size) -> [(&'static str, u64, Main); 12] {
+fn kinds(size: Size) -> [(&'static str, u64, Main); 13] {
     [
         ("producer", size.producers, |e, s, id| {
             Box::pin(producer::run(e, s, id))
@@ -318,6 +321,9 @@ fn kinds(size: Size) -> [(&'static str, u64, Main); 12] {
         ("truant", size.truants, |e, s, id| {
             Box::pin(truant::run(e, s, id))
         }),
+        ("operator", size.operators, |e, s, id| {
+            Box::pin(operator::run(e, s, id))
+        }),
     ]
 }
 
@@ -342,8 +348,8 @@ fn start_clients(chaos: &Chaos, stage: &Rc<Stage>, size: Size) -> Vec<NodeId> {
             if number == 0 && ["producer", "reader", "committer"].contains(&kind) {
                 core.push(node);
             }
-            // What these have begun with a topic or a group, nobody else could go on with.
-            if ["turnover", "revenant", "zombie", "truant"].contains(&kind) {
+            // What these have begun, nobody else could go on with.
+            if ["turnover", "revenant", "zombie", "truant", "operator"].contains(&kind) {
                 stage.world.faults().never(node, FaultKind::ClientKill);
             }
             let stage = stage.clone();

@@ -254,6 +254,7 @@ impl Picture {
             | Event::Deleted { partition }
             | Event::NameResolved { partition, .. }
             | Event::StartMoved { partition, .. }
+            | Event::Retention { partition, .. }
             | Event::EpochEnd { partition, .. }
             | Event::ReadBack { partition, .. } => {
                 Place::of(self.known(told.node), &[*partition], "dim")

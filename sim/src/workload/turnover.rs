@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
-use taffrail_client::admin::NewTopic;
+use taffrail_client::admin::{ConfigResource, NewTopic};
 use taffrail_client::{
     Admin, Client, ClientError, ClientOptions, Consumer, ConsumerOptions, FoundOffset, OffsetReset,
     OffsetSpec, Producer, ProducerOptions, StartAt, TopicPartitionName,
@@ -28,6 +28,8 @@ use taffrail_wire::ErrorCode;
 
 /// What the topic is called in all its lives.
 pub const TOPIC: &str = "mayfly";
+/// No segment of it is larger.
+pub const SEGMENT_BYTES: i64 = 4096;
 
 /// The life that the topic is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub struct Resident {
     pub identity: TopicPartition,
     /// Records may go by retention.
     pub retained: bool,
+    /// They go by size alone, and so many bytes are kept; as the broker says.
+    pub bytes_kept: Option<u64>,
 }
 
 /// What stays the same over all lives.
@@ -67,7 +71,7 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
     let decisions = stage.world.decisions();
     let choice = decisions.stream(&format!("turnover-{id}"));
     let retained = decisions.below(choice, 2) == 0;
-    let mut configs = BTreeMap::from([("segment.bytes".to_owned(), "4096".to_owned())]);
+    let mut configs = BTreeMap::from([("segment.bytes".to_owned(), SEGMENT_BYTES.to_string())]);
     if retained {
         let bytes = [0, 3000, 20_000][decisions.below(choice, 3) as usize];
         configs.insert("retention.bytes".to_owned(), bytes.to_string());
@@ -109,10 +113,18 @@ impl Turnover {
                 start: cut_max,
             });
             self.stage.lives.borrow_mut().push(identity);
+            let bytes_kept = self.ask_retention(&admin).await;
+            if let Some(bytes) = bytes_kept {
+                self.stage.tell(Event::Retention {
+                    partition: identity,
+                    bytes,
+                });
+            }
             *self.stage.resident.borrow_mut() = Some(Resident {
                 partition: self.partition.clone(),
                 identity,
                 retained: self.retained,
+                bytes_kept,
             });
             let follower = self.live(&admin, identity, left_over.take(), &mut cut_max);
             left_over = Some(follower.await).filter(|follower| follower.has_read);
@@ -132,6 +144,27 @@ impl Turnover {
             });
             self.stage.count("topics-deleted");
         }
+    }
+
+    /// How many bytes the topic keeps, if its records go by size alone. Whoever asked for it first may have made it without any
+    /// settings, so the broker is asked which hold; they hold as long as it lives.
+    async fn ask_retention(&self, admin: &Admin<SimEnv>) -> Option<u64> {
+        if !self.retained {
+            return None;
+        }
+        let topic = ConfigResource::Topic(TOPIC.to_owned());
+        let configs = admin.describe_configs(&topic).await.ok()?;
+        let number = |key: &str| -> Option<i64> {
+            let config = configs.iter().find(|config| config.name == key)?;
+            config.value.as_deref()?.parse().ok()
+        };
+        // A segment is as large as the topic's own settings say only if they came with it.
+        let own = number("segment.bytes")? == SEGMENT_BYTES;
+        let ageless = number("retention.ms")? == -1;
+        let bytes = number("retention.bytes")?;
+        (own && ageless)
+            .then(|| u64::try_from(bytes).ok())
+            .flatten()
     }
 
     /// Asks who bears the name.

@@ -16,6 +16,8 @@ pub struct PartitionView {
     pub log_start_offset: Offset,
     pub high_watermark: Offset,
     pub log_end_offset: Offset,
+    /// As in DescribeLogDirs: what lies in segments and what is in none yet. Of the same instant as the offsets.
+    pub size_bytes: u64,
 }
 
 /// What an observer sees of a node. Nothing in it can be changed.
@@ -145,6 +147,7 @@ impl<E: Env> Node<E> {
                 log_start_offset: ends.log_start_offset,
                 high_watermark: ends.high_watermark,
                 log_end_offset: ends.log_end_offset,
+                size_bytes: ends.size_bytes,
             })
         });
         Inspection {

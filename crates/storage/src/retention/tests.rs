@@ -1,4 +1,4 @@
-use super::{Expiry, WallClock, expired};
+use super::{Expiry, TailBytes, WallClock, expired};
 use crate::LogConfig;
 use crate::segment::Segment;
 use std::time::Duration;
@@ -30,6 +30,20 @@ fn config(retention_ms: i64, retention_bytes: i64) -> LogConfig {
     }
 }
 
+fn durable(durable: u64) -> TailBytes {
+    TailBytes {
+        durable,
+        on_its_way: 0,
+    }
+}
+
+fn on_its_way(on_its_way: u64) -> TailBytes {
+    TailBytes {
+        durable: 0,
+        on_its_way,
+    }
+}
+
 fn start(expiry: Option<Expiry>) -> Option<(i64, bool)> {
     expiry.map(|expiry| (expiry.start, expiry.seals_last))
 }
@@ -37,19 +51,23 @@ fn start(expiry: Option<Expiry>) -> Option<(i64, bool)> {
 #[test]
 fn size_takes_old_segments_while_enough_is_left() {
     let segments = segments(&[1, 2, 3, 4]);
-    let by_size = |bytes, tail| start(expired(&config(-1, bytes), &segments, tail, 100, None));
+    let by_size_and = |bytes, tail| start(expired(&config(-1, bytes), &segments, tail, 100, None));
+    let by_size = |bytes, tail| by_size_and(bytes, durable(tail));
     assert_eq!(by_size(400, 0), None);
     assert_eq!(by_size(300, 0), Some((10, false)));
     assert_eq!(by_size(299, 0), Some((10, false)));
     assert_eq!(by_size(0, 0), Some((30, false)));
     assert_eq!(by_size(400, 100), Some((10, false)));
+    // What may yet be refused leaves nothing behind.
+    assert_eq!(by_size_and(400, on_its_way(100)), None);
     assert_eq!(by_size(-1, 0), None);
 }
 
 #[test]
 fn age_takes_segments_in_order_and_the_last_one_only_if_idle() {
     let segments = segments(&[100, 200, 150, 300]);
-    let by_age = |now, tail| start(expired(&config(1000, -1), &segments, tail, 100, Some(now)));
+    let by_age_and = |now, tail| start(expired(&config(1000, -1), &segments, tail, 100, Some(now)));
+    let by_age = |now, tail| by_age_and(now, durable(tail));
     assert_eq!(by_age(1100, 0), None);
     assert_eq!(by_age(1101, 0), Some((10, false)));
     // The third is old enough; the second before it is not.
@@ -57,7 +75,8 @@ fn age_takes_segments_in_order_and_the_last_one_only_if_idle() {
     assert_eq!(by_age(1201, 0), Some((30, false)));
     assert_eq!(by_age(1301, 0), Some((40, true)));
     assert_eq!(by_age(1301, 5), Some((30, false)));
-    let never = expired(&config(1000, -1), &segments, 0, 100, None);
+    assert_eq!(by_age_and(1301, on_its_way(5)), Some((30, false)));
+    let never = expired(&config(1000, -1), &segments, durable(0), 100, None);
     assert_eq!(never, None);
 }
 
@@ -66,14 +85,17 @@ fn nothing_above_the_high_watermark_and_nothing_that_is_only_compacted_goes() {
     let segments = segments(&[1, 2, 3]);
     let all = config(0, 0);
     assert_eq!(
-        start(expired(&all, &segments, 0, 15, Some(1000))),
+        start(expired(&all, &segments, durable(0), 15, Some(1000))),
         Some((10, false))
     );
     let compacted = LogConfig {
         cleanup_delete: false,
         ..all
     };
-    assert_eq!(expired(&compacted, &segments, 0, 100, Some(1000)), None);
+    assert_eq!(
+        expired(&compacted, &segments, durable(0), 100, Some(1000)),
+        None
+    );
 }
 
 #[test]

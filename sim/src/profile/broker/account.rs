@@ -7,7 +7,9 @@ use crate::cluster::Broker;
 use crate::env::SimEnv;
 use crate::history::{Event, Owed};
 use crate::node::{NodeId, NodeOptions};
-use crate::workload::{Phase, Stage, commits, group, producer, prompt, read_back, session};
+use crate::workload::{
+    Phase, Stage, commits, group, producer, prompt, read_back, session, turnover,
+};
 use crate::world::World;
 use std::cell::Cell;
 use std::future::Future;
@@ -65,6 +67,9 @@ pub(super) async fn progress(
     if !stage.tell_wait(Owed::Rest, "everybody", rest, PATIENCE) {
         return false;
     }
+    if sound && !keeps_to_size(world, broker, stage).await {
+        return false;
+    }
     if sound && !tells_at_once(world, stage, thorough).await {
         return false;
     }
@@ -80,6 +85,29 @@ async fn groups_load(world: &World, broker: &Broker, stage: &Stage) -> bool {
     let loading = || format!("{} partitions are being read", broker.groups_loading());
     let loaded = loaded.ok_or_else(loading);
     stage.tell_wait(Owed::CoordinatorLoad, "every group", loaded, PATIENCE)
+}
+
+/// Retention takes what is too much of the turnover's topic, while nobody writes to it any more. The segment that is being filled never
+/// goes, nor does the last one before that while the next is in none of the files; and the oldest goes only if enough is left. One more
+/// segment is for whatever lies between two looks.
+async fn keeps_to_size(world: &World, broker: &Broker, stage: &Stage) -> bool {
+    let resident = stage.resident.borrow().clone();
+    let Some((resident, kept)) = resident.and_then(|it| Some((it.identity, it.bytes_kept?))) else {
+        return true;
+    };
+    let bound = kept + 3 * turnover::SEGMENT_BYTES as u64;
+    let excess = || broker.size_of(resident).filter(|size| *size > bound);
+    if until(world, || excess().is_none()).await.is_some() {
+        stage.count("retained-by-size");
+        return true;
+    }
+    if let Some(size) = excess() {
+        let witness = format!(
+            "{resident:?} has {size} bytes {PATIENCE:?} after the healing, and is to keep {kept}, and at most {bound}"
+        );
+        world.fail("POLICY-RESPECTED", witness);
+    }
+    false
 }
 
 /// The members' group reads all that is there now, and all of them belong to one generation, whoever was fenced, died or left
