@@ -406,6 +406,14 @@ impl Broker {
             .map(|seen| seen.budget_used as u64)
     }
 
+    /// Long polls that waited in its logs at the last look.
+    pub fn waiting_reads(&self) -> Option<u64> {
+        self.seen
+            .borrow()
+            .as_ref()
+            .map(|seen| seen.waiting_reads as u64)
+    }
+
     /// Waits until it serves, at most so long.
     pub async fn until_serving(&self, patience: Duration) -> bool {
         let until = self.world.elapsed() + patience;

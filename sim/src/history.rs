@@ -317,10 +317,12 @@ pub enum Event {
         longest: usize,
         bound: usize,
     },
-    /// Reservations still held by a node while nobody asks anything of it.
+    /// What a node still holds while nobody asks anything of it.
     IdleReservations {
         node: u32,
-        bytes: u64,
+        /// What is held: bytes of memory, or places of reads that wait.
+        what: &'static str,
+        held: u64,
     },
 }
 

@@ -295,21 +295,29 @@ pub(super) async fn account_without_law(world: &World, broker: &Rc<Broker>, stag
     }
 }
 
-/// Nobody asks anything any more: all reservations must have returned, or return soon.
+/// Nobody asks anything any more: all reservations must have returned, or return soon. So must the reads that waited, whose clients have
+/// gone: at the latest when their shard asks whether anybody still wants them, which it does every second.
 async fn idle(world: &World, broker: &Broker, stage: &Stage) {
     const PATIENCE: Duration = Duration::from_secs(2);
+    const PATIENCE_WITH_READS: Duration = Duration::from_secs(5);
     const LOOK: Duration = Duration::from_millis(100);
-    let until = world.elapsed() + PATIENCE;
+    let begun = world.elapsed();
     world.sleep(LOOK).await;
-    while broker.reserved_bytes().is_some_and(|bytes| bytes > 0) && world.elapsed() < until {
+    let is_held = |held: Option<u64>| held.is_some_and(|held| held > 0);
+    while is_held(broker.reserved_bytes()) && world.elapsed() < begun + PATIENCE {
         world.sleep(LOOK).await;
     }
-    if let Some(bytes) = broker.reserved_bytes() {
-        stage.tell(Event::IdleReservations {
-            node: broker.node.number(),
-            bytes,
-        });
+    let tell = |what: &'static str, held: Option<u64>| {
+        if let Some(held) = held {
+            let node = broker.node.number();
+            stage.tell(Event::IdleReservations { node, what, held });
+        }
+    };
+    tell("bytes of memory", broker.reserved_bytes());
+    while is_held(broker.waiting_reads()) && world.elapsed() < begun + PATIENCE_WITH_READS {
+        world.sleep(LOOK).await;
     }
+    tell("waiting reads", broker.waiting_reads());
 }
 
 /// Runs a client's errand on a node of its own, and answers what it brought.
