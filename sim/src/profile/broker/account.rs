@@ -147,7 +147,7 @@ async fn cut_off_members(world: &World, broker: &Broker, lapse: Duration) {
     set_links(false);
 }
 
-/// Whether a fetch session brings everything there is.
+/// Whether a fetch session brings everything there is, and gives every partition its turn.
 async fn tells_all(world: &World, stage: &Rc<Stage>) -> bool {
     let node = world.add_node(NodeOptions::named("session-keeper"));
     let id = node.0;
@@ -156,8 +156,15 @@ async fn tells_all(world: &World, stage: &Rc<Stage>) -> bool {
     if let Some((partition, why)) = left.first() {
         let witness = format!("{partition}: a fetch session came no further than {why}");
         world.fail("LIVE-CONSUME", witness);
+        return false;
     }
-    left.is_empty()
+    let errand = move |env, stage| session::take_turns(env, stage, id, PATIENCE);
+    let starved = on_node(world, node, stage, errand).await;
+    if let Some((partition, why)) = starved.first() {
+        let witness = format!("{partition}: a fetch session gave it no turn in {why}");
+        world.fail("LIVE-CONSUME", witness);
+    }
+    starved.is_empty()
 }
 
 /// Whether readers who wait get what comes. Damage may be in their way.
