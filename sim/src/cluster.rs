@@ -116,6 +116,10 @@ pub struct Broker {
     found: RefCell<Vec<PathBuf>>,
     /// The next process verifies the directory before it serves it.
     verifies_first: Cell<bool>,
+    /// A process with a failed disk goes on for as long as this is set.
+    stays_failed: Cell<bool>,
+    /// The running process has said that its disk failed.
+    has_failed: Cell<bool>,
     atlas: Rc<Atlas>,
 }
 
@@ -147,6 +151,8 @@ impl Broker {
             before_serving: RefCell::new(None),
             found: RefCell::default(),
             verifies_first: Cell::new(false),
+            stays_failed: Cell::new(false),
+            has_failed: Cell::new(false),
             atlas: Atlas::open(world, node, Path::new(DATA), law),
         })
     }
@@ -164,6 +170,7 @@ impl Broker {
     /// Starts the next process.
     pub fn start(self: &Rc<Self>, stage: &Rc<Stage>) {
         self.serving.set(false);
+        self.has_failed.set(false);
         if self.order.get() == Order::Serve
             && let Some(before) = self.before_serving.take()
         {
@@ -223,7 +230,11 @@ impl Broker {
             }
             if matches!(node.health(), Health::Failed(_)) {
                 stage.count("failed-disks");
+                self.has_failed.set(true);
                 env.sleep(FAILED_LINGER).await;
+                while self.stays_failed.get() {
+                    env.sleep(LOOK).await;
+                }
                 return;
             }
             self.look(&stage, &node).await;
@@ -340,6 +351,16 @@ impl Broker {
     /// Whether it serves.
     pub fn is_serving(&self) -> bool {
         self.serving.get() && self.world.is_running(self.node)
+    }
+
+    /// Whether a process with a failed disk is to go on until it is killed, instead of ending soon.
+    pub fn stay_when_failed(&self, stay: bool) {
+        self.stays_failed.set(stay);
+    }
+
+    /// Whether the running process has said that its disk failed.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed.get()
     }
 
     /// What a healed broker that does not serve breaks, and why it does not.

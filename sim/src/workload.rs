@@ -18,6 +18,7 @@ pub mod scanner;
 pub mod session;
 pub mod stranger;
 pub mod turnover;
+pub mod undaunted;
 pub mod value;
 pub mod zombie;
 

@@ -3,9 +3,11 @@
 //! A run warms up, suffers, heals and gives an account of itself. Safety is judged at every event. First the broker and a few
 //! clients are healed, and owe progress while the other clients are as broken as they were; then everything is. After that every partition is read back, the broker is killed and the same is read
 //! again; then the power is cut, and read again; then it is stopped cleanly, its directory is verified offline, and
-//! everything is read once more. Every third run then wounds the stopped directory in one place.
+//! everything is read once more. Every third run then wounds the stopped directory in one place; of the others every third lets the
+//! disk fail under the running broker, which goes on answering.
 
 mod account;
+mod failing;
 mod trial;
 
 use crate::atlas::Law;

@@ -1,6 +1,6 @@
 //! What a healed broker owes: progress, and an account of everything that it was given.
 
-use super::{PATIENCE, trial};
+use super::{PATIENCE, failing, trial};
 use crate::atlas::Law;
 use crate::chaos::Chaos;
 use crate::cluster::Broker;
@@ -234,7 +234,8 @@ async fn groups_go_on(world: &World, stage: &Rc<Stage>) -> bool {
 }
 
 /// Everything read back: at once, after a kill, after a power cut, and after a clean stop. Then, in some runs, the
-/// directory is wounded, and read back with and without the wound.
+/// directory is wounded, and read back with and without the wound; in some others the disk fails, and everything is read back when it has been
+/// replaced by one that does not.
 pub(super) async fn account(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage>, wounds: bool) {
     const ROUNDS: u32 = 4;
     let reader = world.add_node(NodeOptions::named("accountant"));
@@ -252,6 +253,9 @@ pub(super) async fn account(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage
                 }
             }
             _ if wounds => return trial::run(world, broker, stage, reader, round + 1).await,
+            _ if failing::is_drawn(world) => {
+                return failing::run(world, broker, stage, reader, round + 1).await;
+            }
             _ => return,
         }
         if !broker.until_serving(PATIENCE).await {
