@@ -109,6 +109,10 @@ pub struct Broker {
     found: RefCell<Vec<PathBuf>>,
     /// The next process verifies the directory before it serves it.
     verifies_first: Cell<bool>,
+    /// A process with a failed disk goes on for as long as this is set.
+    stays_failed: Cell<bool>,
+    /// The running process has said that its disk failed.
+    has_failed: Cell<bool>,
     atlas: Rc<Atlas>,
 }
 
@@ -140,6 +144,8 @@ impl Broker {
             before_serving: RefCell::new(None),
             found: RefCell::default(),
             verifies_first: Cell::new(false),
+            stays_failed: Cell::new(false),
+            has_failed: Cell::new(false),
             atlas: Atlas::open(world, node, Path::new(DATA), law),
         })
     }
@@ -157,6 +163,7 @@ impl Broker {
     /// Starts the next process.
     pub fn start(self: &Rc<Self>, stage: &Rc<Stage>) {
         self.serving.set(false);
+        self.has_failed.set(false);
         if self.order.get() == Order::Serve
             && let Some(before) = self.before_serving.take()
         {
@@ -218,7 +225,11 @@ impl Broker {
             }
             if matches!(node.health(), Health::Failed(_)) {
                 stage.count("failed-disks");
+                self.has_failed.set(true);
                 env.sleep(FAILED_LINGER).await;
+                while self.stays_failed.get() {
+                    env.sleep(LOOK).await;
+                }
                 return;
             }
             self.look(&stage, &node).await;
@@ -347,6 +358,16 @@ impl Broker {
         self.serving.get() && self.world.is_running(self.node)
     }
 
+    /// Whether a process with a failed disk is to go on until it is killed, instead of ending soon.
+    pub fn stay_when_failed(&self, stay: bool) {
+        self.stays_failed.set(stay);
+    }
+
+    /// Whether the running process has said that its disk failed.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed.get()
+    }
+
     /// Why it does not serve.
     pub fn why_absent(&self) -> String {
         let refusal = self.refusal.borrow();
@@ -450,6 +471,14 @@ impl Broker {
             .borrow()
             .as_ref()
             .map(|seen| seen.budget_used as u64)
+    }
+
+    /// Long polls that waited in its logs at the last look.
+    pub fn waiting_reads(&self) -> Option<u64> {
+        self.seen
+            .borrow()
+            .as_ref()
+            .map(|seen| seen.waiting_reads as u64)
     }
 
     /// Waits until it serves, at most so long.

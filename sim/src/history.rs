@@ -70,12 +70,16 @@ pub enum Owed {
     Intake,
     /// That a record is acknowledged soon, where everything is well.
     Ack,
+    /// That a broker says that its disk failed.
+    Notice,
     /// That every record that was ever handed over is acknowledged or refused.
     Fates,
     /// That a record comes soon to a reader who waits for it at the end of the log.
     Delivery,
     /// That a fetch session brings everything there is.
     CatchUp,
+    /// That each partition of a fetch session is answered in turn, where one answer has no room for all.
+    Turn,
     /// That whoever was told to end comes to an end.
     Rest,
     /// That a partition can be read from its start to its end.
@@ -464,10 +468,12 @@ pub enum Event {
         longest: usize,
         bound: usize,
     },
-    /// Reservations still held by a node while nobody asks anything of it.
+    /// What a node still holds while nobody asks anything of it.
     IdleReservations {
         node: u32,
-        bytes: u64,
+        /// What is held: bytes of memory, or places of reads that wait.
+        what: &'static str,
+        held: u64,
     },
 }
 

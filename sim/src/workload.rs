@@ -20,6 +20,7 @@ pub mod session;
 pub mod stranger;
 pub mod truant;
 pub mod turnover;
+pub mod undaunted;
 pub mod value;
 pub mod zombie;
 

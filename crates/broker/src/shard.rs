@@ -42,6 +42,8 @@ pub(crate) struct Ends {
     /// About how many bytes can be read from the offset that was asked about.
     pub readable_bytes: usize,
     pub size_bytes: u64,
+    /// How many reads wait for records to come.
+    pub waiting_reads: usize,
 }
 
 /// One read of a fetch.
@@ -205,6 +207,7 @@ impl<E: Env> Shard<E> {
                     leader_epoch: log.leader_epoch(),
                     readable_bytes: log.readable_bytes(*from),
                     size_bytes: log.size_bytes(),
+                    waiting_reads: log.waiting_reads(),
                 })
             })
             .collect()

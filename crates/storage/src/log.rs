@@ -134,6 +134,8 @@ pub(crate) struct Running {
     pub reserve_after: Instant,
     pub uncommitted: usize,
     pub waiters: Waiters,
+    /// How many of those who wait are readers, from when they begin to wait to when they leave.
+    pub waiting_reads: usize,
     /// Takes nothing any more; its deletion is on its way to the journal.
     pub deleted: bool,
     /// Its deletion is durable, and its files may go at any moment.
@@ -160,6 +162,14 @@ pub(crate) struct Running {
     pub corrupt: BTreeMap<Offset, String>,
 }
 
+impl Running {
+    /// Somebody waits no longer.
+    fn leave(&mut self, ticket: Ticket, is_read: bool) {
+        self.waiters.leave(ticket);
+        self.waiting_reads -= usize::from(is_read);
+    }
+}
+
 impl LogInner {
     pub fn new(state: LogState, config: LogConfig, configured: bool) -> LogInner {
         let running = Running {
@@ -176,6 +186,7 @@ impl LogInner {
             reserve_after: Instant(0),
             uncommitted: 0,
             waiters: Waiters::default(),
+            waiting_reads: 0,
             deleted: false,
             gone: false,
             side: None,
@@ -431,6 +442,11 @@ impl<E: Env> Log<E> {
         (on_disk + tail.unwrap_or(0)) as usize
     }
 
+    /// How many wait for [`Log::progress`].
+    pub fn waiting_reads(&self) -> usize {
+        self.inner.running.borrow().waiting_reads
+    }
+
     /// Ready once the high watermark is above `beyond`, the log's start moved past it, or the log is gone.
     pub fn progress(&self, beyond: Offset) -> impl Future<Output = ()> + use<E> + 'static {
         let reach = self.reach(beyond.saturating_add(1), false);
@@ -514,13 +530,16 @@ impl<E: Env> Future for Reach<E> {
             || this.or_failed && shard.failed.borrow().is_some();
         if ready {
             if let Some(ticket) = this.ticket.take() {
-                running.waiters.leave(ticket);
+                running.leave(ticket, !this.or_failed);
             }
             return Poll::Ready(());
         }
         match this.ticket {
             Some(ticket) => running.waiters.renew(ticket, context.waker()),
-            None => this.ticket = Some(running.waiters.wait(this.offset, context.waker())),
+            None => {
+                this.ticket = Some(running.waiters.wait(this.offset, context.waker()));
+                running.waiting_reads += usize::from(!this.or_failed);
+            }
         }
         Poll::Pending
     }
@@ -529,7 +548,8 @@ impl<E: Env> Future for Reach<E> {
 impl<E: Env> Drop for Reach<E> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            self.log.inner.running.borrow_mut().waiters.leave(ticket);
+            let mut running = self.log.inner.running.borrow_mut();
+            running.leave(ticket, !self.or_failed);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! BUDGET-ZERO: all reservations have returned when nobody asks anything of a node, and a node that has stopped leaves nothing on its disk that
-//! nobody will ever remove.
+//! BUDGET-ZERO: all reservations of memory have returned, and no read waits for records, when nobody asks anything of a node; and one that has
+//! stopped leaves nothing on its disk that nobody will ever remove.
 
 use super::{Case, Checker, Violation};
 use crate::history::{Event, Stop};
@@ -18,9 +18,9 @@ impl Checker for BudgetZero {
 
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
         match case.event {
-            Event::IdleReservations { node, bytes } if *bytes > 0 => Err(Violation::new(
+            Event::IdleReservations { node, what, held } if *held > 0 => Err(Violation::new(
                 "BUDGET-ZERO",
-                format!("node {node} is idle and {bytes} bytes are still reserved"),
+                format!("node {node} is idle and still holds {held} {what}"),
             )),
             Event::Stopped {
                 stop: Stop::Stray(path),

@@ -30,6 +30,7 @@ impl Checker for LiveAck {
             (Owed::Ack, Ok(took)) => {
                 format!("{of}: a record was acknowledged {took:?} after it was sent")
             }
+            (Owed::Notice, _) => format!("{of}, within {patience:?}: {instead}"),
             (Owed::Ack, Err(_)) => format!("{of}: {instead}"),
             _ => return Ok(()),
         };

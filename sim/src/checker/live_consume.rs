@@ -53,6 +53,7 @@ impl Checker for LiveConsume {
             ),
             (Owed::Delivery, Err(_)) => format!("{of}: {instead}"),
             (Owed::CatchUp, _) => format!("{of}: a fetch session came no further than {instead}"),
+            (Owed::Turn, _) => format!("{of}: a fetch session gave it no turn in {instead}"),
             (Owed::Rest, _) => format!("{of}, {patience:?} after the healing: {instead}"),
             (Owed::ReadBack { round }, _) => {
                 format!("{of} cannot be read back in round {round}: {instead}")

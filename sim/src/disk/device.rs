@@ -95,6 +95,8 @@ pub(crate) struct Device {
     damage: Stream,
     pub slow: Cell<u64>,
     pub stalled_until: Cell<u64>,
+    /// Every sync fails, or every write, until somebody says otherwise.
+    failing: Cell<Option<FaultKind>>,
     watcher: RefCell<Option<Watcher>>,
 }
 
@@ -111,6 +113,7 @@ impl Device {
             damage: decisions.stream(&format!("{node}/disk/damage")),
             slow: Cell::new(1),
             stalled_until: Cell::new(0),
+            failing: Cell::new(None),
             watcher: RefCell::new(None),
         }
     }
@@ -139,6 +142,25 @@ impl Device {
     pub fn tell(&self, world: &World, kind: FaultKind, measure: u64) {
         let details = (kind as u64, measure, 0);
         world.event(EventKind::DiskCondition, self.node.number(), details);
+    }
+
+    /// From now on every operation that `kind` can strike fails, or none for that reason.
+    pub fn set_failing(&self, world: &World, kind: Option<FaultKind>) {
+        if let Some(over) = self.failing.replace(kind) {
+            self.tell(world, over, 0);
+        }
+        if let Some(kind) = kind {
+            self.tell(world, kind, 1);
+        }
+    }
+
+    /// Whether the disk is in a condition in which everything fails that `kind` can strike.
+    fn fails(&self, world: &World, kind: FaultKind, at: u64) -> bool {
+        let fails = self.failing.get() == Some(kind);
+        if fails {
+            world.fault(self.node, kind, at);
+        }
+        fails
     }
 
     pub fn next_id(&self) -> u64 {
@@ -174,6 +196,9 @@ impl Device {
 
     /// Whether `kind` strikes an operation on these bytes, and the atlas lets it.
     pub fn strikes(&self, world: &World, kind: FaultKind, path: &Path, at: (u64, u64)) -> bool {
+        if self.fails(world, kind, at.0) {
+            return true;
+        }
         if world.faults().rate(kind) == 0 || world.faults().is_spared(self.node) {
             return false;
         }
@@ -253,6 +278,7 @@ impl Device {
     pub fn heal(self: &Rc<Self>, world: &World) {
         self.slow.set(1);
         self.stalled_until.set(0);
+        self.set_failing(world, None);
         self.files.borrow_mut().read_only = false;
         for over in [
             FaultKind::DiskSlow,
@@ -281,6 +307,11 @@ impl Device {
         let lockless = operation != DiskOperation::Lock && operation != DiskOperation::Space;
         if deliver && lockless && self.strikes(world, FaultKind::DiskMetadataError, path, (0, 0)) {
             world.faults().count_met(FaultKind::DiskMetadataError);
+            return Err(IO_ERROR);
+        }
+        let is_sync = operation == DiskOperation::SyncDirectory;
+        if deliver && is_sync && self.fails(world, FaultKind::DiskSyncFailed, 0) {
+            world.faults().count_met(FaultKind::DiskSyncFailed);
             return Err(IO_ERROR);
         }
         let mut files = self.files.borrow_mut();

@@ -64,6 +64,12 @@ impl DiskView {
             .tell(&self.world, FaultKind::DiskReadOnly, read_only.into());
     }
 
+    /// From now on every sync fails ([`FaultKind::DiskSyncFailed`]) or every write ([`FaultKind::DiskWriteError`]), until this is
+    /// called again, or the disk is healed.
+    pub fn set_failing(&self, kind: Option<FaultKind>) {
+        self.device.set_failing(&self.world, kind);
+    }
+
     /// Makes every operation so many times slower.
     pub fn set_slow(&self, factor: u64) {
         if factor > 1 {

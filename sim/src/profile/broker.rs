@@ -3,9 +3,11 @@
 //! A run warms up, suffers, heals and gives an account of itself. Safety is judged at every event. First the broker and a few
 //! clients are healed, and owe progress while the other clients are as broken as they were; then everything is. After that every partition is read back, the broker is killed and the same is read
 //! again; then the power is cut, and read again; then it is stopped cleanly, its directory is verified offline, and
-//! everything is read once more. Every third run then wounds the stopped directory in one place.
+//! everything is read once more. Every third run then wounds the stopped directory in one place; of the others every third lets the
+//! disk fail under the running broker, which goes on answering.
 
 mod account;
+mod failing;
 mod trial;
 
 use crate::atlas::Law;
@@ -22,6 +24,7 @@ use crate::workload::{
     session, stranger, truant, turnover, zombie,
 };
 use crate::world::{LocalFuture, World};
+use account::LastAct;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -229,9 +232,8 @@ async fn live(world: World, size: Size) {
     if atlas.law == Law::Lawless {
         account::account_without_law(&world, &broker, &stage).await;
     } else if account::progress(&world, &broker, &stage, size.thorough).await {
-        let wounds = size.wounds && decisions.below(decisions.stream("profile/wounds"), 3) == 0;
         world.phase("account");
-        account::account(&world, &broker, &stage, wounds).await;
+        account::account(&world, &broker, &stage, draw_last_act(&world, size)).await;
     }
     stage.conclude();
 }
@@ -261,6 +263,17 @@ fn draw_law(world: &World, size: Size) -> Law {
         0..=4 => Law::Sound,
         5..=8 => Law::Survivable,
         _ => Law::Lawless,
+    }
+}
+
+/// Where there is time for one.
+fn draw_last_act(world: &World, size: Size) -> LastAct {
+    let decisions = world.decisions();
+    let one_in_three = |name| decisions.below(decisions.stream(name), 3) == 0;
+    match size.wounds {
+        true if one_in_three("profile/wounds") => LastAct::Wound,
+        true if one_in_three("profile/failing") => LastAct::FailingDisk,
+        _ => LastAct::None,
     }
 }
 

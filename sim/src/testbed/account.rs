@@ -88,7 +88,8 @@ impl Cluster {
         if let Some(bytes) = broker.reserved_bytes() {
             self.0.stage.tell(Event::IdleReservations {
                 node: broker.node.number(),
-                bytes,
+                what: "bytes of memory",
+                held: bytes,
             });
         }
     }

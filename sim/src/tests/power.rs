@@ -201,6 +201,38 @@ fn a_failed_sync_is_told_once_and_kills_the_handle() {
 }
 
 #[test]
+fn a_failing_disk_fails_every_new_handle_until_it_is_healed() {
+    Simulation::new("power", 1)
+        .run(|world| async move {
+            let a = world.add_node(NodeOptions::named("a"));
+            let outside = world.clone();
+            world.start(a, move |env| async move {
+                let attempt = async |name: &str| {
+                    let file = env.open(Path::new(name), OpenMode::CreateNew).await;
+                    let file = file.expect("new");
+                    let text = Bytes::from_static(b"text");
+                    let written = file.write_at(0, vec![text]).await.is_ok();
+                    (written, file.sync().await.is_ok())
+                };
+                let disk = outside.disk(a);
+                disk.set_failing(Some(FaultKind::DiskSyncFailed));
+                assert_eq!(attempt("/data/one").await, (true, false));
+                assert_eq!(attempt("/data/two").await, (true, false));
+                let directory = env.open_directory(Path::new("/data")).await.expect("there");
+                let synced = directory.sync().await;
+                assert_eq!(synced.expect_err("names too").kind, DiskErrorKind::Io);
+                disk.set_failing(Some(FaultKind::DiskWriteError));
+                assert_eq!(attempt("/data/three").await, (false, false));
+                disk.heal();
+                assert_eq!(attempt("/data/four").await, (true, true));
+                directory.sync().await.expect("the disk is well");
+            });
+            world.exited(a).await;
+        })
+        .expect_ok();
+}
+
+#[test]
 fn what_a_failed_sync_lost_is_not_saved_by_a_later_one() {
     let rates = Rates::none().with(FaultKind::DiskSyncFailed, crate::decision::MILLION);
     let mut lost = 0;

@@ -117,6 +117,8 @@ impl Picture {
             }
             Some(FaultKind::DiskNoSpace) => ("full", "the disk is full".to_owned()),
             Some(FaultKind::DiskReadOnly) => ("readonly", "the disk is read-only".to_owned()),
+            Some(FaultKind::DiskSyncFailed) => ("failing", "every sync fails".to_owned()),
+            Some(FaultKind::DiskWriteError) => ("failing", "every write fails".to_owned()),
             _ => return,
         };
         self.end(event.node, kind, 0, event.time);

@@ -110,6 +110,91 @@ pub async fn catch_up(
     }
 }
 
+/// Asks for all partitions that have records within one session, again and again, with room for hardly more than one of them. Whoever
+/// was answered goes behind the others, so all have had their turn after as many requests as there are partitions. Answers
+/// those that had none after twice as many; nothing, if the broker keeps no session.
+///
+/// Either it never comes any further, and what it asks for is never mentioned again, or it reads on and begins anew at each end.
+pub async fn take_turns(
+    env: SimEnv,
+    stage: Rc<Stage>,
+    id: ClientId,
+    patience: Duration,
+) -> Vec<(TopicPartitionName, String)> {
+    let decisions = stage.world.decisions();
+    let choice = decisions.stream(&format!("session-{id}/turns"));
+    let bytes_max = [1, 300, 3_000][decisions.below(choice, 3) as usize];
+    let reads_on = decisions.below(choice, 2) == 0;
+    let spans = spans(&env, &stage, patience).await;
+    let name = format!("session-{id}");
+    let mut reader = Reader::new(&stage, id, bytes_max);
+    for (partition, (start, _)) in &spans {
+        reader.begin_to_read(partition.clone(), *start);
+    }
+    let mut waiting: BTreeSet<TopicPartitionName> = spans.keys().cloned().collect();
+    if waiting.len() < 2 {
+        return Vec::new();
+    }
+    let requests = 2 * waiting.len() + 2;
+    let Some(mut peer) = Peer::connect(&env, &stage.broker, &name, PATIENCE).await else {
+        return Vec::new();
+    };
+    for _ in 0..requests {
+        let asked = reader.places.clone();
+        let answered = reader.fetch(&mut peer).await;
+        if answered.is_none() || reader.session.is_none() {
+            return Vec::new();
+        }
+        for (partition, place) in &mut reader.places {
+            let (start, end) = spans[partition];
+            if place.position > asked[partition].position {
+                waiting.remove(partition);
+            }
+            if !reads_on || place.position >= end {
+                place.position = start;
+            }
+        }
+    }
+    peer.leave();
+    stage.count("turns-taken");
+    let why = |partition| {
+        let among = spans.len();
+        let why =
+            format!("{requests} requests among {among} partitions, of {bytes_max} bytes each");
+        (partition, why)
+    };
+    waiting.into_iter().map(why).collect()
+}
+
+/// Where the partitions that have records begin and end.
+async fn spans(
+    env: &SimEnv,
+    stage: &Stage,
+    patience: Duration,
+) -> BTreeMap<TopicPartitionName, (Offset, Offset)> {
+    let until = env.now() + patience;
+    let brokers = std::slice::from_ref(&stage.broker);
+    let client = Client::new(env, brokers, ClientOptions::default());
+    let find = async |spec| {
+        let all = stage.partitions().into_iter();
+        let wanted: BTreeMap<_, _> = all.map(|name| (name, spec)).collect();
+        client
+            .list_offsets(&wanted, until)
+            .await
+            .unwrap_or_default()
+    };
+    let (starts, ends) = (
+        find(OffsetSpec::Earliest).await,
+        find(OffsetSpec::Latest).await,
+    );
+    let starts = starts.into_iter();
+    let spans = starts.filter_map(|(name, found)| {
+        let (start, end) = (found.offset?, ends.get(&name)?.offset?);
+        (start < end).then_some((name, (start, end)))
+    });
+    spans.collect()
+}
+
 impl Reader {
     /// Partly drawn: how much it takes at once, if `bytes_max` is 0.
     fn new(stage: &Rc<Stage>, id: ClientId, bytes_max: i32) -> Reader {

@@ -29,6 +29,9 @@ pub struct Inspection {
     pub budget_total: usize,
     /// Requests that wait for memory.
     pub budget_waiting: usize,
+    /// Long polls that wait in the logs of topics, those included whose client is gone and which nobody has noticed yet; 0 soon
+    /// after the node has become idle.
+    pub waiting_reads: usize,
     pub connections: usize,
     /// The most requests that one connection ever had under way.
     pub in_flight_peak: usize,
@@ -139,6 +142,7 @@ impl<E: Env> Node<E> {
         let asked = names.iter().map(|(_, id)| (*id, 0)).collect();
         let ends = broker.router.ends(asked).await;
         let metadata = broker.router.ends_of(METADATA_LOG).await;
+        let waiting_reads = ends.iter().flatten().map(|ends| ends.waiting_reads).sum();
         let partitions = names.into_iter().zip(ends);
         let partitions = partitions.filter_map(|((topic, partition), ends)| {
             ends.map(|ends| PartitionView {
@@ -155,6 +159,7 @@ impl<E: Env> Node<E> {
             budget_used: broker.budget.used(),
             budget_total: broker.budget.total(),
             budget_waiting: broker.budget.waiting(),
+            waiting_reads,
             connections: broker.admission.borrow().open(),
             in_flight_peak: broker.in_flight_peak.get(),
             fetch_sessions: broker.sessions.borrow().len(),

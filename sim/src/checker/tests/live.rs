@@ -15,14 +15,16 @@ fn awaited(owed: Owed, came: Result<u64, &str>) -> Event {
     }
 }
 
-const OWED: [(Owed, &str); 13] = [
+const OWED: [(Owed, &str); 15] = [
     (Owed::Service, "LIVE-PRODUCE"),
     (Owed::Word, "LIVE-PRODUCE"),
     (Owed::Topic, "LIVE-PRODUCE"),
     (Owed::Intake, "LIVE-PRODUCE"),
     (Owed::Ack, "LIVE-ACK"),
     (Owed::Fates, "LIVE-ACK"),
+    (Owed::Notice, "LIVE-ACK"),
     (Owed::Delivery, "LIVE-CONSUME"),
+    (Owed::Turn, "LIVE-CONSUME"),
     (Owed::CatchUp, "LIVE-CONSUME"),
     (Owed::Rest, "LIVE-CONSUME"),
     (Owed::ReadBack { round: 1 }, "LIVE-CONSUME"),

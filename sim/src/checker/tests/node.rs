@@ -31,7 +31,7 @@ fn a_node_that_takes_a_crash_for_a_clean_stop_is_seen() {
 }
 
 #[test]
-fn memory_over_budget_and_leaked_reservations_are_seen() {
+fn memory_over_budget_and_what_an_idle_node_holds_are_seen() {
     let holds = |used| Event::Memory {
         node: 1,
         used,
@@ -39,9 +39,15 @@ fn memory_over_budget_and_leaked_reservations_are_seen() {
     };
     good([holds(8)]);
     bad("MEM-CEILING", [holds(9)]);
-    let idle = |bytes| Event::IdleReservations { node: 1, bytes };
-    good([idle(0)]);
-    bad("BUDGET-ZERO", [idle(1)]);
+    for what in ["bytes of memory", "waiting reads"] {
+        let idle = |held| Event::IdleReservations {
+            node: 1,
+            what,
+            held,
+        };
+        good([idle(0)]);
+        bad("BUDGET-ZERO", [idle(1)]);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a healed broker owes: progress, and an account of everything that it was given.
 
-use super::{PATIENCE, trial};
+use super::{PATIENCE, failing, trial};
 use crate::atlas::Law;
 use crate::chaos::Chaos;
 use crate::cluster::Broker;
@@ -169,14 +169,20 @@ async fn cut_off_members(world: &World, broker: &Broker, lapse: Duration) {
     set_links(false);
 }
 
-/// Whether a fetch session brings everything there is.
+/// Whether a fetch session brings everything there is, and gives every partition its turn.
 async fn tells_all(world: &World, stage: &Rc<Stage>) -> bool {
     let node = world.add_node(NodeOptions::named("session-keeper"));
     let id = node.0;
     let errand = move |env, stage| session::catch_up(env, stage, id, PATIENCE);
     let begun = world.elapsed();
     let left = on_node(world, node, stage, errand).await;
-    stage.tell_waits(Owed::CatchUp, left, begun, PATIENCE)
+    if !stage.tell_waits(Owed::CatchUp, left, begun, PATIENCE) {
+        return false;
+    }
+    let errand = move |env, stage| session::take_turns(env, stage, id, PATIENCE);
+    let begun = world.elapsed();
+    let starved = on_node(world, node, stage, errand).await;
+    stage.tell_waits(Owed::Turn, starved, begun, PATIENCE)
 }
 
 /// Whether readers who wait get what comes. Damage may be in their way.
@@ -252,9 +258,20 @@ pub(super) fn tell_answers(
     all
 }
 
+/// How an account ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LastAct {
+    None,
+    /// See [`trial`].
+    Wound,
+    /// See [`failing`].
+    FailingDisk,
+}
+
 /// Everything read back: at once, after a kill, after a power cut, and after a clean stop. Then, in some runs, the
-/// directory is wounded, and read back with and without the wound.
-pub(super) async fn account(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage>, wounds: bool) {
+/// directory is wounded, and read back with and without the wound; in some others the disk fails, and everything is read back when it has been
+/// replaced by one that does not.
+pub(super) async fn account(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage>, last: LastAct) {
     const ROUNDS: u32 = 4;
     let reader = world.add_node(NodeOptions::named("accountant"));
     for round in 0..ROUNDS {
@@ -262,16 +279,21 @@ pub(super) async fn account(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage
             return;
         }
         idle(world, broker, stage).await;
-        match round {
-            0 => broker.kill(),
-            1 => broker.power_cut(),
-            2 => {
+        match (round, last) {
+            (0, _) => broker.kill(),
+            (1, _) => broker.power_cut(),
+            (2, _) => {
                 if !broker.stop_and_verify(stage, PATIENCE).await {
                     return;
                 }
             }
-            _ if wounds => return trial::run(world, broker, stage, reader, round + 1).await,
-            _ => return,
+            (round, LastAct::Wound) => {
+                return trial::run(world, broker, stage, reader, round + 1).await;
+            }
+            (round, LastAct::FailingDisk) => {
+                return failing::run(world, broker, stage, reader, round + 1).await;
+            }
+            (_, LastAct::None) => return,
         }
         let after = format!("after round {round}");
         if !broker.comes_back(stage, &after, PATIENCE).await {
@@ -322,21 +344,29 @@ pub(super) fn tell_silence(stage: &Stage) {
     stage.tell_wait(Owed::Word, "the broker", Err(instead), PATIENCE);
 }
 
-/// Nobody asks anything any more: all reservations must have returned, or return soon.
+/// Nobody asks anything any more: all reservations must have returned, or return soon. So must the reads that waited, whose clients have
+/// gone: at the latest when their shard asks whether anybody still wants them, which it does every second.
 async fn idle(world: &World, broker: &Broker, stage: &Stage) {
     const PATIENCE: Duration = Duration::from_secs(2);
+    const PATIENCE_WITH_READS: Duration = Duration::from_secs(5);
     const LOOK: Duration = Duration::from_millis(100);
-    let until = world.elapsed() + PATIENCE;
+    let begun = world.elapsed();
     world.sleep(LOOK).await;
-    while broker.reserved_bytes().is_some_and(|bytes| bytes > 0) && world.elapsed() < until {
+    let is_held = |held: Option<u64>| held.is_some_and(|held| held > 0);
+    while is_held(broker.reserved_bytes()) && world.elapsed() < begun + PATIENCE {
         world.sleep(LOOK).await;
     }
-    if let Some(bytes) = broker.reserved_bytes() {
-        stage.tell(Event::IdleReservations {
-            node: broker.node.number(),
-            bytes,
-        });
+    let tell = |what: &'static str, held: Option<u64>| {
+        if let Some(held) = held {
+            let node = broker.node.number();
+            stage.tell(Event::IdleReservations { node, what, held });
+        }
+    };
+    tell("bytes of memory", broker.reserved_bytes());
+    while is_held(broker.waiting_reads()) && world.elapsed() < begun + PATIENCE_WITH_READS {
+        world.sleep(LOOK).await;
     }
+    tell("waiting reads", broker.waiting_reads());
 }
 
 /// Runs a client's errand on a node of its own, and answers what it brought.

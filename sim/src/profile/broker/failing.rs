@@ -1,0 +1,96 @@
+//! A disk that fails for good under a broker that goes on running: what the broker still owes, and what it has when it is started again on
+//! a disk that is well.
+//!
+//! A process that waits for its disk is no better than one that is gone, and worse than one that says so: its clients wait with it. So
+//! from the first operation that fails everybody is answered, whatever was under way then; records are refused until the next
+//! start, even if the disk has recovered meanwhile, since nobody knows what it forgot.
+
+use super::PATIENCE;
+use super::account::{on_node, read_everything};
+use crate::atlas::Law;
+use crate::cluster::Broker;
+use crate::fault::FaultKind;
+use crate::history::Owed;
+use crate::node::NodeId;
+use crate::workload::Stage;
+use crate::workload::undaunted;
+use crate::world::World;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// So soon the broker says that its disk has failed.
+const NOTICE: Duration = Duration::from_secs(10);
+/// So long after it says so every shard knows.
+const SPREAD: Duration = Duration::from_secs(1);
+
+/// Lets every sync or every write fail, asks for everything meanwhile, and reads everything back after the next start.
+pub(super) async fn run(
+    world: &World,
+    broker: &Rc<Broker>,
+    stage: &Rc<Stage>,
+    reader: NodeId,
+    round: u32,
+) {
+    let decisions = world.decisions();
+    let (what, kind) = match decisions.below(decisions.stream("failing/kind"), 2) {
+        0 => ("failing-syncs", FaultKind::DiskSyncFailed),
+        _ => ("failing-writes", FaultKind::DiskWriteError),
+    };
+    world.phase("failing disk");
+    stage.count(what);
+    broker.stay_when_failed(true);
+    world.disk(broker.node).set_failing(Some(kind));
+    if !is_answered(world, reader, stage, false).await || !is_known(world, broker, stage).await {
+        return;
+    }
+    if broker.has_failed() {
+        world.sleep(SPREAD).await;
+        if !is_answered(world, reader, stage, true).await {
+            return;
+        }
+    }
+    world.disk(broker.node).set_failing(None);
+    if broker.has_failed() && !is_answered(world, reader, stage, true).await {
+        return;
+    }
+    broker.stay_when_failed(false);
+    match decisions.below(decisions.stream("failing/death"), 2) {
+        0 => broker.kill(),
+        _ => broker.power_cut(),
+    }
+    if broker
+        .comes_back(stage, "after its disk failed", PATIENCE)
+        .await
+    {
+        read_everything(world, reader, stage, round).await;
+    }
+}
+
+/// Whether everybody is answered. `knows`: the broker has said that its disk failed.
+async fn is_answered(world: &World, node: NodeId, stage: &Rc<Stage>, knows: bool) -> bool {
+    let id = node.0;
+    let errand = move |env, stage| undaunted::run(env, stage, id, knows);
+    let broken = on_node(world, node, stage, errand).await;
+    if let Some(found) = &broken {
+        world.fail(found.invariant, found.witness.as_str());
+    }
+    broken.is_none()
+}
+
+/// Whether the broker notices. Where records may have been damaged before, all of them may have been refused for another
+/// reason, and then it does not have to.
+async fn is_known(world: &World, broker: &Broker, stage: &Stage) -> bool {
+    let begun = world.elapsed();
+    let until = world.elapsed() + NOTICE;
+    while !broker.has_failed() && world.elapsed() < until {
+        world.sleep(Duration::from_millis(20)).await;
+    }
+    if broker.atlas().law != Law::Sound {
+        return true;
+    }
+    let known = match broker.has_failed() {
+        true => Ok(world.elapsed() - begun),
+        false => Err("its disk took none of its records, and it goes on".to_owned()),
+    };
+    stage.tell_wait(Owed::Notice, "the broker", known, PATIENCE)
+}
