@@ -300,7 +300,8 @@ impl FetchSessions {
     }
 
     /// A partition of a fetch is about to be answered: whether it belongs into the answer. Remembers what the client
-    /// is told, and moves a partition that gives records to the end of the session's order.
+    /// is told, and moves a partition that gives records to the end of the session's order; one that fails as well, since the
+    /// room that was meant for it was nobody's.
     pub fn on_answer(&mut self, context: &Context, partition: &PartitionRef, told: Told) -> bool {
         let Some(session) = self.sessions.get_mut(&context.session_id) else {
             return !context.incremental || told.has_news;
@@ -317,7 +318,7 @@ impl FetchSessions {
             told.high_watermark
         };
         cached.log_start_offset = told.log_start_offset;
-        if told.has_records {
+        if told.has_records || told.has_error {
             session.order.remove(&cached.place);
             cached.place = session.next_place;
             session.next_place += 1;

@@ -89,6 +89,20 @@ fn a_partition_that_gave_records_goes_to_the_end() {
 }
 
 #[test]
+fn a_partition_that_cannot_be_read_is_not_in_the_way_of_others() {
+    let mut sessions = FetchSessions::new(10);
+    let context = sessions.on_request(NOW, request(0, 0, &[0, 1])).unwrap();
+    let error = Told {
+        has_news: true,
+        has_error: true,
+        ..NOTHING
+    };
+    sessions.on_answer(&context, &partition(0), error);
+    let context = sessions.on_request(NOW, request(42, 1, &[])).unwrap();
+    assert_eq!(numbers(&context), [1, 0]);
+}
+
+#[test]
 fn an_error_is_told_and_everything_again_after_it() {
     let mut sessions = FetchSessions::new(10);
     let full = sessions.on_request(NOW, request(0, 0, &[0])).unwrap();
