@@ -112,7 +112,7 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
             truant.visit().await;
         }
         // Not always close after each other: a group that is disturbed all the time reads nothing.
-        let longest = [500, 3_000, 8_000][truant.draw(3) as usize];
+        let longest = [300, 1_500, 5_000][truant.draw(3) as usize];
         truant.rest(longest).await;
     }
 }

@@ -75,7 +75,7 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
     if retained {
         let bytes = [0, 3000, 20_000][decisions.below(choice, 3) as usize];
         configs.insert("retention.bytes".to_owned(), bytes.to_string());
-        let age_ms = [-1, 0, 500, 60_000][decisions.below(choice, 4) as usize];
+        let age_ms = [-1, -1, -1, 0, 500, 60_000][decisions.below(choice, 6) as usize];
         configs.insert("retention.ms".to_owned(), age_ms.to_string());
     }
     let committer = commits::consumer(&env, &stage, id, Duration::from_secs(5));
