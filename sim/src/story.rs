@@ -65,6 +65,10 @@ impl Story {
                 story.seed = seed.trim().parse().map_err(|_| what())?;
                 continue;
             }
+            let is_broker = |line: &str| line.split_whitespace().next() == Some("broker");
+            if is_broker(line) && story.lines.iter().any(|line| is_broker(&line.text)) {
+                return Err(wrong("a story has one broker".to_owned()));
+            }
             let act = command::read(Words::of(line)).map_err(wrong)?;
             let text = line.to_owned();
             story.lines.push(Line { text, act });

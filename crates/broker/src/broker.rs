@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use futures_util::lock::Mutex;
 use taffrail_env::Env;
 use taffrail_record::{TopicId, TopicPartition};
 use taffrail_storage::Identity;
@@ -54,6 +55,8 @@ pub(crate) struct Broker<E: Env> {
     pub settings: Rc<Settings>,
     pub router: Rc<Router<E>>,
     pub controller: Rc<Controller<E>>,
+    /// Held by whoever judges edits of settings against those that hold, until they hold themselves.
+    pub edits: Mutex<()>,
     pub producer_ids: ProducerIds<E>,
     pub groups: Rc<Groups<E>>,
     pub budget: Budget,

@@ -102,6 +102,12 @@ fn a_wrong_line_is_named_with_what_would_be_right() {
 }
 
 #[test]
+fn a_second_broker_is_refused_before_anything_is_run() {
+    let said = Story::parse("broker b\nwait 1s\nbroker c\n").err();
+    assert_eq!(said.as_deref(), Some("line 3: a story has one broker"));
+}
+
+#[test]
 fn a_story_that_expects_something_else_is_broken_off_there() {
     let text = "broker b\ntopic orders partitions=1\nexpect unmade\nwait 1s\n";
     let told = Story::parse(text).expect("well formed").tell();

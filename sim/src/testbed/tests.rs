@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::run::{Outcome, Simulation};
+use taffrail_client::admin::{ConfigChange, ConfigResource};
 use taffrail_client::{ConsumerOptions, OffsetReset, ProducerOptions, Record, StartAt};
 use taffrail_env::{Connection, Env, Listener};
 
@@ -170,6 +171,35 @@ fn a_program_of_ones_own_runs_beside_the_cluster() {
             sent.await.expect("there is room").await.is_ok()
         });
         assert_eq!(player.join().await, Some(true));
+    });
+    outcome.expect_ok();
+}
+
+/// Sets a lag of the topic's compaction. Whether that was allowed.
+fn set_lag(cluster: &Cluster, topic: &str, key: &str, value: &str) -> Running<bool> {
+    let resource = ConfigResource::Topic(topic.to_owned());
+    let change = ConfigChange::Set(key.to_owned(), value.to_owned());
+    cluster.client(&format!("{topic} {key}"), move |node| async move {
+        let altered = node.admin().alter_configs(&resource, &[change], false);
+        altered.await.is_ok()
+    })
+}
+
+#[test]
+fn settings_that_are_changed_at_once_are_judged_together() {
+    let outcome = run(|world| async move {
+        let cluster = started(&world).await;
+        for number in 0..10 {
+            let topic = format!("topic-{number}");
+            let made = cluster.create_topic(&topic, 1, &[]).await;
+            made.expect("nothing is broken");
+            let least = set_lag(&cluster, &topic, "min.compaction.lag.ms", "10");
+            let most = set_lag(&cluster, &topic, "max.compaction.lag.ms", "5");
+            let both = (least.join().await, most.join().await);
+            assert_ne!(both, (Some(true), Some(true)), "10 is more than 5");
+            assert_ne!(both, (Some(false), Some(false)), "one of them may be set");
+        }
+        cluster.account().await;
     });
     outcome.expect_ok();
 }

@@ -20,6 +20,8 @@ use taffrail_wire::{
 
 /// So soon every answer comes, on a network that is well.
 const SOON: Duration = Duration::from_secs(10);
+/// Of so many at a time. A broker takes no more than 20 new connections from one address in a second.
+const PARTITIONS_MAX: usize = 5;
 /// So long the broker may wait on behalf of a producer. Whoever is answered only when this is over was not answered.
 const TIMEOUT_MS: i32 = 120_000;
 const RECORD_BYTES_MAX: u64 = 50;
@@ -45,7 +47,7 @@ struct Client {
     knows: bool,
 }
 
-/// Sends a record to every partition, reads every partition from its start, commits an offset and asks who leads what. Answers a promise that
+/// Sends a record to some partitions, reads them from their start, commits offsets and asks who leads what. Answers a promise that
 /// was broken. `knows`: the broker has said that its disk failed, so no record is refused for another reason.
 pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId, knows: bool) -> Option<Violation> {
     let client = &Client {
@@ -54,7 +56,12 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId, knows: bool) -> Op
         id,
         knows,
     };
-    let partitions = client.stage.partitions();
+    let mut partitions = client.stage.partitions();
+    let decisions = client.stage.world.decisions();
+    let choice = decisions.stream(&format!("undaunted-{id}/partitions"));
+    let first = decisions.below(choice, partitions.len() as u64);
+    partitions.rotate_left(first as usize);
+    partitions.truncate(PARTITIONS_MAX);
     let mut asked: Vec<LocalBoxFuture<'_, Result<(), Violation>>> = Vec::new();
     for partition in &partitions {
         asked.push(Box::pin(client.produce(partition)));

@@ -1,7 +1,7 @@
 //! IncrementalAlterConfigs and AlterConfigs: settings of topics and brokers are changed, one by one or all at once.
 //!
 //! The edits of one resource are judged together, as the settings that would come of them, before they are committed; all of them
-//! hold or none.
+//! hold or none. One request after the other is judged, against what those before it have left.
 
 use std::collections::BTreeMap;
 
@@ -53,6 +53,7 @@ pub(crate) async fn handle_incremental<E: Env>(
     let named = request.resources.iter();
     let twice = duplicates(named.map(|resource| (resource.resource_type, resource.resource_name)));
     let mut results = Vec::with_capacity(request.resources.len());
+    let _turn = call.broker.edits.lock().await;
     for resource in &request.resources {
         if twice.contains(&(resource.resource_type, resource.resource_name)) {
             results.push(Err(named_twice()));
@@ -82,6 +83,7 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: AlterConfigsRequest<
     let named = request.resources.iter();
     let twice = duplicates(named.map(|resource| (resource.resource_type, resource.resource_name)));
     let mut results = Vec::with_capacity(request.resources.len());
+    let _turn = call.broker.edits.lock().await;
     for resource in &request.resources {
         if twice.contains(&(resource.resource_type, resource.resource_name)) {
             results.push(Err(named_twice()));

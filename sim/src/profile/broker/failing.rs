@@ -20,8 +20,8 @@ use std::time::Duration;
 
 /// So soon the broker says that its disk has failed.
 const NOTICE: Duration = Duration::from_secs(10);
-/// So long after it says so every shard knows.
-const SPREAD: Duration = Duration::from_secs(1);
+/// So long after it says so every shard knows; and so long a broker remembers how many connections came from an address.
+const SPREAD: Duration = Duration::from_millis(1_100);
 
 /// Lets every sync or every write fail, asks for everything meanwhile, and reads everything back after the next start.
 pub(super) async fn run(
@@ -39,6 +39,7 @@ pub(super) async fn run(
     world.phase("failing disk");
     stage.count(what);
     broker.stay_when_failed(true);
+    world.sleep(SPREAD).await;
     world.disk(broker.node).set_failing(Some(kind));
     if !is_answered(world, reader, stage, false).await || !is_known(world, broker, stage).await {
         return;
@@ -50,6 +51,7 @@ pub(super) async fn run(
         }
     }
     world.disk(broker.node).set_failing(None);
+    world.sleep(SPREAD).await;
     if broker.has_failed() && !is_answered(world, reader, stage, true).await {
         return;
     }

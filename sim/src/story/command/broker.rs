@@ -55,9 +55,6 @@ struct Start {
 impl Act for Start {
     fn run<'a>(&'a self, play: &'a Play) -> Pin<Box<dyn Future<Output = Answer> + 'a>> {
         Box::pin(async move {
-            if play.broker().is_ok() {
-                return Err("a story has one broker".to_owned());
-            }
             let node = play.world.add_node(NodeOptions::named(self.name.clone()));
             let mut config = cluster::plain_config(node);
             for (key, value) in &self.settings {
