@@ -226,6 +226,15 @@ impl Stage {
         EPOCH_MS + self.world.elapsed().as_millis() as i64
     }
 
+    /// How long whoever keeps the broker busy rests, who else would for `pause`: while everybody waits for the members, nothing is found out
+    /// by haste.
+    pub fn rest(&self, pause: Duration) -> Duration {
+        match self.steady.get() {
+            true => pause * 8 + Duration::from_millis(20),
+            false => pause,
+        }
+    }
+
     pub fn count(&self, what: &'static str) {
         self.world.count(what);
     }

@@ -204,7 +204,7 @@ impl Operator {
 
     async fn rest(&self, milliseconds_max: usize) {
         let pause = Duration::from_millis(self.draw(milliseconds_max) as u64);
-        self.env.sleep(pause).await;
+        self.env.sleep(self.stage.rest(pause)).await;
     }
 
     /// The broker's processes so far.

@@ -132,7 +132,7 @@ impl Pipeliner {
             in_flight -= 1;
             filling = in_flight == 0 || self.draw(4) == 0;
             let pause = Duration::from_millis(self.draw(30));
-            self.env.sleep(pause).await;
+            self.env.sleep(self.stage.rest(pause)).await;
         }
         Ended::Broken
     }

@@ -107,7 +107,7 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
         };
         let identity = stage.identity(&partition);
         send(&env, &stage, sender, &partition, identity).await;
-        env.sleep(Duration::from_micros(pause)).await;
+        env.sleep(stage.rest(Duration::from_micros(pause))).await;
     }
     producer.flush().await;
 }

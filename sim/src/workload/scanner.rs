@@ -84,7 +84,7 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
         if let Some(mut peer) = Peer::connect(&env, &stage.broker, &name, PATIENCE).await {
             while stage.phase.get() != Phase::Quiet && scanner.scan(&mut peer).await.is_some() {
                 let pause = Duration::from_millis(decisions.below(choice, 300));
-                env.sleep(pause).await;
+                env.sleep(stage.rest(pause)).await;
             }
         }
         env.sleep(Duration::from_millis(100)).await;

@@ -73,6 +73,9 @@ pub async fn catch_up(
     patience: Duration,
 ) -> Vec<(TopicPartitionName, String)> {
     const BYTES_MAX: i32 = 50_000;
+    const FETCHES_PER_CONNECTION: u32 = 8;
+    // Whoever comes oftener than 20 times in a second is turned away.
+    const RECONNECT: Duration = Duration::from_millis(60);
     let until = env.now() + patience;
     let brokers = std::slice::from_ref(&stage.broker);
     let client = Client::new(&env, brokers, ClientOptions::default());
@@ -100,13 +103,14 @@ pub async fn catch_up(
         }
         if let Some(mut peer) = Peer::connect(&env, &stage.broker, &name, PATIENCE).await {
             // Another connection goes on with the same session.
-            for _ in 0..4 {
+            for _ in 0..FETCHES_PER_CONNECTION {
                 if reader.fetch(&mut peer).await.is_none() {
                     break;
                 }
             }
             peer.leave();
         }
+        env.sleep(RECONNECT).await;
     }
 }
 

@@ -187,7 +187,7 @@ impl Turnover {
 
     async fn rest(&self, milliseconds_max: u64) {
         let pause = Duration::from_millis(self.below(milliseconds_max));
-        self.env.sleep(pause).await;
+        self.env.sleep(self.stage.rest(pause)).await;
     }
 
     fn client(&self) -> Client<SimEnv> {
