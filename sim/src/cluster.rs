@@ -86,6 +86,7 @@ pub struct Broker {
     pub node: NodeId,
     world: World,
     config: NodeConfig,
+    has_steady_clock: bool,
     order: Cell<Order>,
     serving: Cell<bool>,
     /// Why the last process could not start.
@@ -131,6 +132,7 @@ impl Broker {
             node,
             world: world.clone(),
             config,
+            has_steady_clock: is_clock_steady(world),
             order: Cell::new(Order::Serve),
             serving: Cell::new(false),
             refusal: RefCell::new(None),
@@ -448,6 +450,11 @@ impl Broker {
             (stage.identity(&name), view.high_watermark)
         };
         views.map(end).collect()
+    }
+
+    /// Whether its wall clock goes on as it should, be it right or not.
+    pub fn has_steady_clock(&self) -> bool {
+        self.has_steady_clock
     }
 
     /// Partitions of groups that were still being read at the last look.

@@ -38,8 +38,17 @@ pub struct Resident {
     pub identity: TopicPartition,
     /// Records may go by retention.
     pub retained: bool,
-    /// They go by size alone, and so many bytes are kept; as the broker says.
-    pub bytes_kept: Option<u64>,
+    /// What of them is kept, as the broker says.
+    pub kept: Option<Kept>,
+}
+
+/// What retention leaves of a topic whose settings are its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// So much, whatever its age.
+    Bytes(u64),
+    /// Nothing, while nobody writes: every record of the workload is older than any age that is drawn.
+    Nothing,
 }
 
 /// What stays the same over all lives.
@@ -113,8 +122,8 @@ impl Turnover {
                 start: cut_max,
             });
             self.stage.lives.borrow_mut().push(identity);
-            let bytes_kept = self.ask_retention(&admin).await;
-            if let Some(bytes) = bytes_kept {
+            let kept = self.ask_retention(&admin).await;
+            if let Some(Kept::Bytes(bytes)) = kept {
                 self.stage.tell(Event::Retention {
                     partition: identity,
                     bytes,
@@ -124,7 +133,7 @@ impl Turnover {
                 partition: self.partition.clone(),
                 identity,
                 retained: self.retained,
-                bytes_kept,
+                kept,
             });
             let follower = self.live(&admin, identity, left_over.take(), &mut cut_max);
             left_over = Some(follower.await).filter(|follower| follower.has_read);
@@ -146,9 +155,9 @@ impl Turnover {
         }
     }
 
-    /// How many bytes the topic keeps, if its records go by size alone. Whoever asked for it first may have made it without any
+    /// What the topic keeps. Whoever asked for it first may have made it without any
     /// settings, so the broker is asked which hold; they hold as long as it lives.
-    async fn ask_retention(&self, admin: &Admin<SimEnv>) -> Option<u64> {
+    async fn ask_retention(&self, admin: &Admin<SimEnv>) -> Option<Kept> {
         if !self.retained {
             return None;
         }
@@ -160,11 +169,12 @@ impl Turnover {
         };
         // A segment is as large as the topic's own settings say only if they came with it.
         let own = number("segment.bytes")? == SEGMENT_BYTES;
-        let ageless = number("retention.ms")? == -1;
-        let bytes = number("retention.bytes")?;
-        (own && ageless)
-            .then(|| u64::try_from(bytes).ok())
-            .flatten()
+        let bytes = u64::try_from(number("retention.bytes")?).ok();
+        match number("retention.ms")? {
+            _ if !own => None,
+            -1 => bytes.map(Kept::Bytes),
+            _ => Some(Kept::Nothing),
+        }
     }
 
     /// Asks who bears the name.
@@ -378,8 +388,33 @@ impl Turnover {
             found.get(&self.partition).and_then(|found| found.offset)
         };
         let asked = self.start_told(identity, admin.list_offsets(&wanted), found);
-        if asked.await.is_some() {
-            self.stage.count("starts-asked");
+        let Some(answer) = asked.await else { return };
+        self.stage.count("starts-asked");
+        if let Some(start) = found(&answer) {
+            self.ask_by_time(admin, identity, start).await;
+        }
+    }
+
+    /// No question for a time leads to before the start.
+    async fn ask_by_time(&self, admin: &Admin<SimEnv>, identity: TopicPartition, start: Offset) {
+        let spec = match self.below(2) {
+            0 => OffsetSpec::MaxTimestamp,
+            _ => OffsetSpec::Timestamp(0),
+        };
+        let wanted = BTreeMap::from([(self.partition.clone(), spec)]);
+        let Ok(answer) = admin.list_offsets(&wanted).await else {
+            return;
+        };
+        let found = answer.get(&self.partition).and_then(|found| found.offset);
+        // By the name alone: it may be another topic's by now.
+        let is_resident = |resident: &Resident| resident.identity == identity;
+        let resident = self.stage.resident.borrow();
+        if let Some(found) = found
+            && found < start
+            && resident.as_ref().is_some_and(is_resident)
+        {
+            let witness = format!("{identity:?} starts at {start}, and {spec:?} lies at {found}");
+            self.stage.object("OFFSET-RANGE-TRUTH", witness);
         }
     }
 

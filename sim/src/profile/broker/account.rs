@@ -7,6 +7,7 @@ use crate::cluster::Broker;
 use crate::env::SimEnv;
 use crate::history::{Event, Owed};
 use crate::node::{NodeId, NodeOptions};
+use crate::workload::turnover::Kept;
 use crate::workload::{
     Phase, Stage, commits, group, producer, prompt, read_back, session, turnover,
 };
@@ -67,7 +68,7 @@ pub(super) async fn progress(
     if !stage.tell_wait(Owed::Rest, "everybody", rest, PATIENCE) {
         return false;
     }
-    if sound && !keeps_to_size(world, broker, stage).await {
+    if sound && !keeps_to_policy(world, broker, stage).await {
         return false;
     }
     if sound && !tells_at_once(world, stage, thorough).await {
@@ -89,21 +90,28 @@ async fn groups_load(world: &World, broker: &Broker, stage: &Stage) -> bool {
 
 /// Retention takes what is too much of the turnover's topic, while nobody writes to it any more. The segment that is being filled never
 /// goes, nor does the last one before that while the next is in none of the files; and the oldest goes only if enough is left. One more
-/// segment is for whatever lies between two looks.
-async fn keeps_to_size(world: &World, broker: &Broker, stage: &Stage) -> bool {
+/// segment is for whatever lies between two looks. Age takes them all, if the clock that tells it can be believed.
+async fn keeps_to_policy(world: &World, broker: &Broker, stage: &Stage) -> bool {
     let resident = stage.resident.borrow().clone();
-    let Some((resident, kept)) = resident.and_then(|it| Some((it.identity, it.bytes_kept?))) else {
+    let Some((resident, kept)) = resident.and_then(|it| Some((it.identity, it.kept?))) else {
         return true;
     };
-    let bound = kept + 3 * turnover::SEGMENT_BYTES as u64;
+    let bound = match kept {
+        Kept::Bytes(bytes) => bytes + 3 * turnover::SEGMENT_BYTES as u64,
+        Kept::Nothing if broker.has_steady_clock() => 0,
+        Kept::Nothing => return true,
+    };
     let excess = || broker.size_of(resident).filter(|size| *size > bound);
     if until(world, || excess().is_none()).await.is_some() {
-        stage.count("retained-by-size");
+        stage.count(match kept {
+            Kept::Bytes(_) => "retained-by-size",
+            Kept::Nothing => "retained-by-age",
+        });
         return true;
     }
     if let Some(size) = excess() {
         let witness = format!(
-            "{resident:?} has {size} bytes {PATIENCE:?} after the healing, and is to keep {kept}, and at most {bound}"
+            "{resident:?} has {size} bytes {PATIENCE:?} after the healing, and is to keep {kept:?}, which is at most {bound}"
         );
         world.fail("POLICY-RESPECTED", witness);
     }
