@@ -452,6 +452,11 @@ impl Broker {
         views.map(end).collect()
     }
 
+    /// How large a segment of a topic without settings of its own may be.
+    pub fn segment_bytes(&self) -> u64 {
+        self.config.settings.effective().log_segment_bytes as u64
+    }
+
     /// Whether its wall clock goes on as it should, be it right or not.
     pub fn has_steady_clock(&self) -> bool {
         self.has_steady_clock

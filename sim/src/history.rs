@@ -319,6 +319,14 @@ pub enum Event {
         applied: Offset,
         committed: Offset,
     },
+    /// A segment on a disk: how many batches are in it, of how many bytes, and how many it may have unless there is but one.
+    SegmentSeen {
+        partition: TopicPartition,
+        base: Offset,
+        batches: usize,
+        bytes: u64,
+        bytes_max: u64,
+    },
     /// A node has recovered and serves; whether it was stopped cleanly before, and whether it believes so.
     NodeUp {
         node: u32,

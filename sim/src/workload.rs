@@ -270,6 +270,13 @@ impl Stage {
         }
     }
 
+    /// Whether a topic has the broker's settings and nobody's own.
+    pub fn is_plain(&self, id: TopicId) -> bool {
+        let names = self.names.borrow();
+        let name = names.get(&id);
+        name.is_some_and(|name| self.topics.iter().any(|topic| topic.name == *name))
+    }
+
     /// Offsets of a partition that may be refused, as spans.
     pub fn refusable(&self, partition: TopicPartition) -> Vec<(Offset, Offset)> {
         let names = self.names.borrow();

@@ -1,4 +1,5 @@
-//! POLICY-RESPECTED: brokers act only on committed settings. Here: retention by size takes no more than it may. Clients and profiles
+//! POLICY-RESPECTED: brokers act only on committed settings. Here: retention by size takes no more than it may, and no
+//! segment is larger than it may be. Clients and profiles
 //! speak of the rest.
 //!
 //! The start of a log moves by retention, or since somebody asked for the deletion of records, who says beforehand how far. A start beyond
@@ -86,6 +87,18 @@ impl Checker for PolicyRespected {
                     start: bounds.start,
                 };
                 self.on_look(*partition, look, *size)
+            }
+            Event::SegmentSeen {
+                partition,
+                base,
+                batches,
+                bytes,
+                bytes_max,
+            } if *batches > 1 && bytes > bytes_max => {
+                let witness = format!(
+                    "the segment of {partition:?} at {base} has {batches} batches of {bytes} bytes, and is full with {bytes_max}"
+                );
+                Err(Violation::new("POLICY-RESPECTED", witness))
             }
             _ => Ok(()),
         }

@@ -111,6 +111,7 @@ impl Picture {
         Some(match &told.event {
             Event::Exposed { .. }
             | Event::MetadataShown { .. }
+            | Event::SegmentSeen { .. }
             | Event::Memory { .. }
             | Event::Queue { .. }
             | Event::Digests { .. }

@@ -1,8 +1,10 @@
 //! An idempotent producer of another make, frames and all: keeps five batches on their way, sends everything that was not
-//! acknowledged again, in order, on the next connection, and begins its sequence just below 2^31, where it wraps.
+//! acknowledged again, in order, on the next connection, and begins its sequence just below 2^31, where it wraps. Now and then it raises its
+//! epoch by itself, as KIP-360 has it, to the last epoch that there is, and then asks for another id.
 //!
 //! Since it never skips nor reorders, the first batch without an acknowledgement is always either the next one of the log or
-//! in it already. A broker that calls it out of order has lost count, and the judges are told.
+//! in it already. A broker that calls it out of order has lost count, and the judges are told. What it sends of an epoch that is over is
+//! refused.
 
 use super::peer::Peer;
 use super::{Phase, Presence, Stage, value};
@@ -50,8 +52,12 @@ struct Pipeliner {
     partition: TopicPartitionName,
     producer: Option<(ProducerId, ProducerEpoch)>,
     next_sequence: Sequence,
-    /// A batch was acknowledged, so the broker knows which sequence is next.
+    /// A batch of this epoch was acknowledged, so the broker knows which sequence is next.
     known: bool,
+    /// The last batch that was acknowledged.
+    acked: Option<Bytes>,
+    /// A batch of the epoch before this one, to be sent once more when this one is known.
+    former: Option<Bytes>,
     /// In the order of their sequences.
     open: VecDeque<Batch>,
 }
@@ -67,6 +73,8 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
         next_sequence: Sequence::MAX - below,
         producer: None,
         known: false,
+        acked: None,
+        former: None,
         open: VecDeque::new(),
         env,
         stage,
@@ -100,12 +108,15 @@ impl Pipeliner {
 
     /// Sends and takes answers until the connection is of no more use.
     async fn use_connection(&mut self, mut peer: Peer) -> Ended {
-        let Some(producer) = self.producer(&mut peer).await else {
-            return Ended::Broken;
-        };
         let mut in_flight = 0;
         let mut filling = true;
         while self.goes_on() {
+            if in_flight == 0 && self.open.is_empty() && self.known && self.draw(10) == 0 {
+                self.raise_epoch();
+            }
+            let Some(producer) = self.producer(&mut peer).await else {
+                return Ended::Broken;
+            };
             let window = if self.known { IN_FLIGHT_MAX } else { 1 };
             // In bursts, so that several are worked on at once.
             while filling && in_flight < window {
@@ -130,11 +141,52 @@ impl Pipeliner {
                 return ended;
             }
             in_flight -= 1;
+            if in_flight == 0
+                && let Some(former) = self.former.take()
+                && self.haunt(&mut peer, former).await.is_none()
+            {
+                return Ended::Broken;
+            }
             filling = in_flight == 0 || self.draw(4) == 0;
             let pause = Duration::from_millis(self.draw(30));
             self.env.sleep(self.stage.rest(pause)).await;
         }
         Ended::Broken
+    }
+
+    /// Begins a new epoch of its own, or a new life where there is none left.
+    fn raise_epoch(&mut self) {
+        self.known = false;
+        self.next_sequence = 0;
+        self.former = self.acked.take();
+        self.producer = match self.producer {
+            Some((id, epoch)) if epoch < ProducerEpoch::MAX => {
+                self.stage.count("epochs-raised");
+                Some((id, epoch + 1))
+            }
+            _ => {
+                // A batch of another id is no zombie of this one.
+                self.former = None;
+                None
+            }
+        };
+    }
+
+    /// Sends a batch of an epoch that is over. `None` if the connection is of no more use.
+    async fn haunt(&self, peer: &mut Peer, former: Bytes) -> Option<()> {
+        let request = super::stranger::produce(&self.partition, former);
+        let answer = peer.call(PRODUCE_VERSION, &request).await?;
+        let response = answer.read::<ProduceRequest<'_>>(PRODUCE_VERSION)?;
+        let answer = response.responses.first()?.partition_responses.first()?;
+        self.stage.count("former-epochs");
+        if answer.error_code == 0 {
+            let witness = format!(
+                "{}: a batch of {:?} was taken at {}, whose epoch is over since the next one was acknowledged",
+                self.partition, self.producer, answer.base_offset
+            );
+            self.stage.object("ZOMBIE-FENCED", witness);
+        }
+        Some(())
     }
 
     async fn producer(&mut self, peer: &mut Peer) -> Option<(ProducerId, ProducerEpoch)> {
@@ -152,7 +204,9 @@ impl Pipeliner {
                 client: self.id,
                 id: response.producer_id,
             });
-            self.producer = Some((response.producer_id, response.producer_epoch));
+            // Nobody has seen this id, so it may begin late.
+            let begins = [0, 0, ProducerEpoch::MAX - 2][self.draw(3) as usize];
+            self.producer = Some((response.producer_id, response.producer_epoch.max(begins)));
         }
         self.producer
     }
@@ -196,6 +250,7 @@ impl Pipeliner {
                 self.stage.count("pipelined");
                 self.known = true;
                 let batch = self.open.pop_front().expect("an answer has a request");
+                self.acked = Some(batch.bytes);
                 for (operation, offset) in batch.operations.into_iter().zip(answer.base_offset..) {
                     self.stage.tell(Event::SendAcked { operation, offset });
                 }

@@ -1,4 +1,4 @@
-//! What retention may take: POLICY-RESPECTED.
+//! What retention may take, and how large a segment is: POLICY-RESPECTED.
 
 use super::*;
 
@@ -63,4 +63,17 @@ fn nothing_is_promised_of_other_logs_nor_by_a_process_that_died() {
         partition: partition(0),
     };
     good([retention(), sized(1, 0, 7000), deleted, sized(1, 4, 0)]);
+}
+
+#[test]
+fn only_a_batch_that_is_alone_is_larger_than_a_segment() {
+    let seen = |batches, bytes| Event::SegmentSeen {
+        partition: partition(0),
+        base: 5,
+        batches,
+        bytes,
+        bytes_max: 4096,
+    };
+    good([seen(9, 4096), seen(1, 5000), seen(0, 0)]);
+    bad("POLICY-RESPECTED", [seen(2, 4097)]);
 }

@@ -1,7 +1,7 @@
 //! What a healed broker owes: progress, and an account of everything that it was given.
 
 use super::{PATIENCE, failing, trial};
-use crate::atlas::Law;
+use crate::atlas::{Law, Part, Place, batches};
 use crate::chaos::Chaos;
 use crate::cluster::Broker;
 use crate::env::SimEnv;
@@ -14,6 +14,7 @@ use crate::workload::{
 use crate::world::World;
 use std::cell::Cell;
 use std::future::Future;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -287,6 +288,7 @@ pub(super) async fn account(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage
             return;
         }
         idle(world, broker, stage).await;
+        tell_segments(world, broker, stage);
         match (round, last) {
             (0, _) => broker.kill(),
             (1, _) => broker.power_cut(),
@@ -307,6 +309,33 @@ pub(super) async fn account(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage
         if !broker.comes_back(stage, &after, PATIENCE).await {
             return;
         }
+    }
+}
+
+/// Tells what lies in the segments of topics that have the broker's settings.
+fn tell_segments(world: &World, broker: &Broker, stage: &Stage) {
+    let disk = world.disk(broker.node);
+    for path in disk.files() {
+        let Place::Log {
+            partition,
+            base,
+            part: Part::Segment,
+        } = Place::of(broker.data(), Path::new(&path))
+        else {
+            continue;
+        };
+        if !stage.is_plain(partition.topic) {
+            continue;
+        }
+        let bytes = disk.read(&path).unwrap_or_default();
+        let found = batches(&bytes);
+        stage.tell(Event::SegmentSeen {
+            partition,
+            base,
+            batches: found.len(),
+            bytes: found.iter().map(|(_, length, ..)| *length as u64).sum(),
+            bytes_max: broker.segment_bytes(),
+        });
     }
 }
 
