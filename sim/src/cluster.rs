@@ -284,12 +284,16 @@ impl Broker {
                 size: view.size_bytes,
             });
         }
-        stage.tell(Event::MetadataShown {
-            node: number,
-            incarnation,
-            applied: seen.metadata_position,
-            committed: seen.metadata_committed,
-        });
+        // Where anything may be lost, a snapshot may end beyond what is left of its log.
+        let committed = seen.metadata_committed;
+        if let Some(committed) = committed.filter(|_| self.atlas.law != Law::Lawless) {
+            stage.tell(Event::MetadataShown {
+                node: number,
+                incarnation,
+                applied: seen.metadata_position,
+                committed,
+            });
+        }
         let used = u64::try_from(self.world.take_memory_peak(self.node)).unwrap_or(0);
         stage.tell(Event::Memory {
             node: number,

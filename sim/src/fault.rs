@@ -35,7 +35,7 @@ macro_rules! catalogue {
 }
 
 catalogue! {
-    DiskSyncFailed, "disk-sync-failed", "A sync fails once; its pages are marked clean and some of them are lost with the cache. Met when the error is delivered.";
+    DiskSyncFailed, "disk-sync-failed", "A sync fails, once or for good; its pages are marked clean and some of them are lost with the cache. Met when the error is delivered.";
     DiskReadError, "disk-read-error", "A read fails once. Met when the error is delivered.";
     DiskWriteError, "disk-write-error", "A write, truncation or zeroing fails after a part of it. Met when the error is delivered.";
     DiskMetadataError, "disk-metadata-error", "Opening, renaming, removing, listing or syncing a name fails. Met when the error is delivered.";

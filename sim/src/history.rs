@@ -88,6 +88,8 @@ pub enum Owed {
     CommittedOffset,
     /// The same, of whoever had to load it from a directory that was hurt and put right.
     CoordinatorLoad,
+    /// That no coordinator is still loading.
+    Loaded,
     /// That the last member of a group is given everything and finds where to go on.
     Inheritance,
 }
@@ -288,6 +290,8 @@ pub enum Event {
         client: ClientId,
         id: ProducerId,
     },
+    /// From now on the codec in which records are stored may change.
+    Recompresses,
     /// The logs of the topics of users begin at this offset, not at 0.
     LogsBegin {
         offset: Offset,

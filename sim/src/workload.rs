@@ -164,7 +164,7 @@ impl Stage {
         came: Result<Duration, String>,
         patience: Duration,
     ) -> bool {
-        let is_there = came.is_ok();
+        let is_there = came.as_ref().is_ok_and(|took| *took <= patience);
         self.tell(Event::Awaited {
             owed,
             of: of.into(),
@@ -185,8 +185,9 @@ impl Stage {
         let (of, came) = match left.into_iter().next() {
             Some((partition, why)) => (partition.to_string(), Err(why)),
             None => {
+                // One after the other, each with as much patience.
                 let took = self.world.elapsed() - begun;
-                ("every partition".to_owned(), Ok(took))
+                ("every partition".to_owned(), Ok(took.min(patience)))
             }
         };
         self.tell_wait(owed, of, came, patience)
@@ -226,8 +227,7 @@ impl Stage {
         EPOCH_MS + self.world.elapsed().as_millis() as i64
     }
 
-    /// How long whoever keeps the broker busy rests, who else would for `pause`: while everybody waits for the members, nothing is found out
-    /// by haste.
+    /// `pause`, or much longer while everybody waits for the members: then haste finds nothing out.
     pub fn rest(&self, pause: Duration) -> Duration {
         match self.steady.get() {
             true => pause * 8 + Duration::from_millis(20),

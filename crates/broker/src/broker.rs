@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use futures_util::lock::Mutex;
 use taffrail_env::Env;
@@ -56,7 +57,7 @@ pub(crate) struct Broker<E: Env> {
     pub router: Rc<Router<E>>,
     pub controller: Rc<Controller<E>>,
     /// Held by whoever judges edits of settings against those that hold, until they hold themselves.
-    pub edits: Mutex<()>,
+    pub edits: Arc<Mutex<()>>,
     pub producer_ids: ProducerIds<E>,
     pub groups: Rc<Groups<E>>,
     pub budget: Budget,

@@ -15,7 +15,7 @@ impl Checker for LiveCoordLoad {
 
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
         let Event::Awaited {
-            owed: Owed::CoordinatorLoad,
+            owed,
             of,
             came,
             patience,
@@ -23,12 +23,16 @@ impl Checker for LiveCoordLoad {
         else {
             return Ok(());
         };
-        match instead(came, *patience) {
-            None => Ok(()),
-            Some(instead) => Err(Violation::new(
-                "LIVE-COORD-LOAD",
-                format!("nobody says which offset of {of} was committed: {instead}"),
-            )),
-        }
+        let Some(instead) = instead(came, *patience) else {
+            return Ok(());
+        };
+        let witness = match owed {
+            Owed::CoordinatorLoad => {
+                format!("nobody says which offset of {of} was committed: {instead}")
+            }
+            Owed::Loaded => format!("{of}, {patience:?} after the healing: {instead}"),
+            _ => return Ok(()),
+        };
+        Err(Violation::new("LIVE-COORD-LOAD", witness))
     }
 }

@@ -45,6 +45,8 @@ pub struct PersistBeforeAck {
     written: BTreeMap<File, Vec<Written>>,
     /// Records that were seen on their way to a disk.
     seen: BTreeSet<u64>,
+    /// What was seen of one process may be written unseen by the next.
+    recompresses: bool,
     durable: BTreeSet<u64>,
     /// When the newest write was asked for that is durable.
     newest_durable: u64,
@@ -60,6 +62,9 @@ impl PersistBeforeAck {
         if known.is_some_and(|known| known != incarnation) {
             self.open.retain(|(of, _), _| *of != node);
             self.written.retain(|(of, _), _| *of != node);
+            if self.recompresses {
+                self.seen.retain(|id| self.durable.contains(id));
+            }
         }
     }
 
@@ -218,6 +223,7 @@ impl PersistBeforeAck {
                 let started = self.commits.remove(operation).unwrap_or(0);
                 return self.check_order(started, "a commit");
             }
+            Event::Recompresses => self.recompresses = true,
             Event::DeleteStarted { partition } => {
                 self.deletions.insert(*partition, self.clock);
             }

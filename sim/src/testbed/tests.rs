@@ -180,8 +180,9 @@ fn set_lag(cluster: &Cluster, topic: &str, key: &str, value: &str) -> Running<bo
     let resource = ConfigResource::Topic(topic.to_owned());
     let change = ConfigChange::Set(key.to_owned(), value.to_owned());
     cluster.client(&format!("{topic} {key}"), move |node| async move {
-        let altered = node.admin().alter_configs(&resource, &[change], false);
-        altered.await.is_ok()
+        let admin = node.admin();
+        let altered = admin.alter_configs(&resource, &[change], false).await;
+        altered.is_ok()
     })
 }
 

@@ -237,9 +237,9 @@ impl Picture {
                 Stop::Sound => Place::of(self.known(*node), &[], "dim"),
                 _ => Place::of(self.known(*node), &[], "bad"),
             },
-            Event::Awaited { came, .. } => match came {
-                Ok(_) => Place::of(self.known(told.node), &[], "good"),
-                Err(_) => Place::of(self.known(told.node), &[], "bad"),
+            Event::Awaited { came, patience, .. } => match came {
+                Ok(took) if took <= patience => Place::of(self.known(told.node), &[], "good"),
+                _ => Place::of(self.known(told.node), &[], "bad"),
             },
             Event::SessionAnswered { client, .. } => {
                 Place::of(self.lane(*client, told), &[], "dim")

@@ -11,7 +11,7 @@ use super::{Phase, Presence, Stage};
 use crate::atlas::Law;
 use crate::decision::Stream;
 use crate::env::SimEnv;
-use crate::history::ClientId;
+use crate::history::{ClientId, Event};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -170,6 +170,9 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
     let decisions = stage.world.decisions();
     let choice = decisions.stream(&format!("{name}/choice"));
     let recompresses = decisions.below(decisions.stream(&format!("{name}/recompresses")), 4) == 0;
+    if recompresses {
+        stage.tell(Event::Recompresses);
+    }
     let mut operator = Operator {
         env,
         stage,

@@ -181,7 +181,7 @@ impl Pipeliner {
         self.stage.count("former-epochs");
         if answer.error_code == 0 {
             let witness = format!(
-                "{}: a batch of {:?} was taken at {}, whose epoch is over since the next one was acknowledged",
+                "{}: a batch of the epoch before {:?} was taken at {}, after one of this epoch was acknowledged",
                 self.partition, self.producer, answer.base_offset
             );
             self.stage.object("ZOMBIE-FENCED", witness);

@@ -119,7 +119,7 @@ async fn read_settled(
     loop {
         let read = read(stage, client, partition, refusable, (start, until)).await;
         let now = place(client, partition, OffsetSpec::Earliest, until).await?;
-        if read.is_ok() || now == start {
+        if now == start {
             return read;
         }
         start = now;

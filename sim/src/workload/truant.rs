@@ -661,7 +661,8 @@ impl Truant {
         let shared_out = self.shared_out.get();
         let over = last.filter(|last| *last < shared_out && self.draw(3) == 0);
         let generation = over.unwrap_or_else(|| self.newest_generation());
-        if over.is_none() && last == Some(generation) {
+        // One that has not shared out is gone with the process, and then the one before it holds again.
+        if over.is_none() && last >= Some(generation) {
             return None;
         }
         let (what, error) = match self.draw(2) {

@@ -1,10 +1,14 @@
 //! IncrementalAlterConfigs and AlterConfigs: settings of topics and brokers are changed, one by one or all at once.
 //!
 //! The edits of one resource are judged together, as the settings that would come of them, before they are committed; all of them
-//! hold or none. One request after the other is judged, against what those before it have left.
+//! hold or none. One resource after the other is judged, against what
+//! those before it have left; whoever only wants to know waits for its turn, too.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
+use futures_channel::oneshot;
+use futures_util::lock::OwnedMutexGuard;
 use taffrail_env::Env;
 use taffrail_wire::ErrorCode;
 use taffrail_wire::alter_configs::{
@@ -53,18 +57,28 @@ pub(crate) async fn handle_incremental<E: Env>(
     let named = request.resources.iter();
     let twice = duplicates(named.map(|resource| (resource.resource_type, resource.resource_name)));
     let mut results = Vec::with_capacity(request.resources.len());
-    let _turn = call.broker.edits.lock().await;
     for resource in &request.resources {
         if twice.contains(&(resource.resource_type, resource.resource_name)) {
             results.push(Err(named_twice()));
             continue;
         }
+        let turn = call.broker.edits.clone().lock_owned().await;
         let configs = resource.configs.iter();
         let edits: Vec<Edit<'_>> = configs
             .map(|config| (config.name, config.config_operation, config.value))
             .collect();
         let (kind, name) = (resource.resource_type, resource.resource_name);
-        results.push(alter(&call.broker, kind, name, &edits, request.validate_only).await);
+        results.push(
+            alter(
+                &call.broker,
+                kind,
+                name,
+                &edits,
+                request.validate_only,
+                turn,
+            )
+            .await,
+        );
     }
     let responses = request.resources.iter().zip(&results);
     let responses = responses.map(|(resource, result)| IncrementalResponse {
@@ -83,13 +97,13 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: AlterConfigsRequest<
     let named = request.resources.iter();
     let twice = duplicates(named.map(|resource| (resource.resource_type, resource.resource_name)));
     let mut results = Vec::with_capacity(request.resources.len());
-    let _turn = call.broker.edits.lock().await;
     for resource in &request.resources {
         if twice.contains(&(resource.resource_type, resource.resource_name)) {
             results.push(Err(named_twice()));
             continue;
         }
         let (kind, name) = (resource.resource_type, resource.resource_name);
+        let turn = call.broker.edits.clone().lock_owned().await;
         let mut edits: Vec<Edit<'_>> = resource
             .configs
             .iter()
@@ -103,7 +117,17 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: AlterConfigsRequest<
             .filter(|key| !edits.iter().any(|(name, _, _)| name == key));
         let gone: Vec<Edit<'_>> = gone.map(|key| (key.as_str(), DELETE, None)).collect();
         edits.extend(gone);
-        results.push(alter(&call.broker, kind, name, &edits, request.validate_only).await);
+        results.push(
+            alter(
+                &call.broker,
+                kind,
+                name,
+                &edits,
+                request.validate_only,
+                turn,
+            )
+            .await,
+        );
     }
     let responses = request.resources.iter().zip(&results);
     let responses = responses.map(|(resource, result)| AlterConfigsResourceResponse {
@@ -172,11 +196,12 @@ fn current<E: Env>(broker: &Broker<E>, kind: i8, name: &str) -> Result<(Texts, T
 }
 
 async fn alter<E: Env>(
-    broker: &Broker<E>,
+    broker: &Rc<Broker<E>>,
     kind: i8,
     name: &str,
     edits: &[Edit<'_>],
     validate_only: bool,
+    turn: OwnedMutexGuard<()>,
 ) -> Result<(), Failure> {
     let (texts, target) = current(broker, kind, name)?;
     if let Some(key) = duplicates(edits.iter().map(|(key, _, _)| *key)).first() {
@@ -231,7 +256,25 @@ async fn alter<E: Env>(
     if validate_only {
         return Ok(());
     }
-    broker.submit(command).await.map(|_| ())
+    commit(broker, command, turn).await
+}
+
+/// Has the edits committed, also if whoever asked for them hangs up meanwhile: until then nobody else has a turn.
+async fn commit<E: Env>(
+    broker: &Rc<Broker<E>>,
+    command: Command,
+    turn: OwnedMutexGuard<()>,
+) -> Result<(), Failure> {
+    let (caller, outcome) = oneshot::channel();
+    let submitter = broker.clone();
+    broker.env.spawn(async move {
+        let done = submitter.submit(command).await;
+        drop(turn);
+        // Whoever has gone meanwhile does not need to be told.
+        drop(caller.send(done));
+    });
+    let stopping = || (ErrorCode::NotController, "the node is stopping".to_string());
+    outcome.await.map_err(|_| stopping())?.map(|_| ())
 }
 
 /// One edit: what it makes of its key (`None`: not set any more), and the edit to be committed.

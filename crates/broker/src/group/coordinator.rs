@@ -252,17 +252,14 @@ impl<J, S> Coordinator<J, S> {
             return Err(GroupError::InvalidGroupId);
         }
         let leave = |group: &mut Group<J, S>, step: &mut Step<'_, J, S>| {
-            let members_before = group.members.len();
             let answers: Vec<_> = request
                 .members
                 .iter()
                 .map(|member| group.leave(step, member))
                 .collect();
-            if group.members.len() < members_before {
+            // As in Kafka, even if all that left is an id that never joined.
+            if answers.iter().any(Result::is_ok) && group.state != GroupState::Empty {
                 group.rebalance_or_complete(step);
-            } else {
-                // Of an id that was only given out nobody has a share; but somebody may wait for it.
-                group.complete_if_all_joined(step);
             }
             answers
         };

@@ -3,9 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::lock::Mutex;
 use taffrail_env::mailbox::{self, Sender};
 use taffrail_env::{Connection, Env, Listener, NetErrorKind};
 use taffrail_record::TopicId;
@@ -94,7 +94,7 @@ pub async fn start<E: Env>(env: E, config: NodeConfig) -> Result<Node<E>, StartE
         settings,
         router,
         controller,
-        edits: Mutex::new(()),
+        edits: Arc::default(),
         groups,
         budget: Budget::new(memory - groups_memory),
         admission: RefCell::new(Admission::new(Limits::of(fixed))),

@@ -41,8 +41,8 @@ pub struct Inspection {
     pub metadata_commands: u64,
     /// The metadata that the node goes by is exact to this offset of its log.
     pub metadata_position: Offset,
-    /// How far the metadata's log had committed after that.
-    pub metadata_committed: Offset,
+    /// How far the metadata's log had committed after that; a storage that has stopped does not say.
+    pub metadata_committed: Option<Offset>,
     /// Partitions of groups that are still being read.
     pub group_partitions_loading: usize,
     /// Requests in each other shard's mailbox.
@@ -166,8 +166,7 @@ impl<E: Env> Node<E> {
             fetch_session_partitions: broker.sessions.borrow().partitions(),
             metadata_commands: broker.controller.applied(),
             metadata_position,
-            // A storage that has stopped does not say.
-            metadata_committed: metadata.map_or(metadata_position, |ends| ends.high_watermark),
+            metadata_committed: metadata.map(|ends| ends.high_watermark),
             group_partitions_loading: broker.groups.loading(),
             shard_queues: broker.router.queued(),
             health: self.health(),

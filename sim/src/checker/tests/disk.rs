@@ -53,6 +53,40 @@ fn an_acknowledgement_comes_after_the_sync_that_covers_it() {
     bad("PERSIST-BEFORE-ACK", acked_after(&[], None));
 }
 
+/// The same by the process after it, which writes what nobody can recognise.
+fn journaled_by_the_next(records: &[u64]) -> Vec<Event> {
+    let mut events = journaled(records, None);
+    let again = journaled(&[], Some(true)).into_iter();
+    events.extend(again.map(|mut event| {
+        if let Event::DiskAsked { incarnation, .. } | Event::DiskEnded { incarnation, .. } =
+            &mut event
+        {
+            *incarnation = 2;
+        }
+        event
+    }));
+    events
+}
+
+#[test]
+fn what_one_process_wrote_may_be_written_in_another_codec_by_the_next() {
+    let acked_after = |mut events: Vec<Event>| {
+        events.insert(0, send(1, 10));
+        events.push(acked(1, 0));
+        events
+    };
+    let recompressed = |mut events: Vec<Event>| {
+        events.insert(0, Event::Recompresses);
+        events
+    };
+    let written = journaled_by_the_next(&[10]);
+    bad("PERSIST-BEFORE-ACK", acked_after(written.clone()));
+    good(recompressed(acked_after(written)));
+    // By the same process it has to be what was seen.
+    let written = journaled(&[10], None);
+    bad("PERSIST-BEFORE-ACK", recompressed(acked_after(written)));
+}
+
 #[test]
 fn a_sync_covers_what_was_written_before_it_and_by_the_same_process() {
     let mut events = vec![send(1, 10)];

@@ -15,7 +15,7 @@ fn awaited(owed: Owed, came: Result<u64, &str>) -> Event {
     }
 }
 
-const OWED: [(Owed, &str); 15] = [
+const OWED: [(Owed, &str); 16] = [
     (Owed::Service, "LIVE-PRODUCE"),
     (Owed::Word, "LIVE-PRODUCE"),
     (Owed::Topic, "LIVE-PRODUCE"),
@@ -30,6 +30,7 @@ const OWED: [(Owed, &str); 15] = [
     (Owed::ReadBack { round: 1 }, "LIVE-CONSUME"),
     (Owed::CommittedOffset, "LIVE-FETCH-OFFSET"),
     (Owed::CoordinatorLoad, "LIVE-COORD-LOAD"),
+    (Owed::Loaded, "LIVE-COORD-LOAD"),
     (Owed::Inheritance, "LIVE-REBALANCE"),
 ];
 

@@ -20,6 +20,8 @@ use std::time::Duration;
 
 /// So soon the broker says that its disk has failed.
 const NOTICE: Duration = Duration::from_secs(10);
+/// Between two looks at it.
+const LOOK: Duration = Duration::from_millis(20);
 /// So long after it says so every shard knows; and so long a broker remembers how many connections came from an address.
 const SPREAD: Duration = Duration::from_millis(1_100);
 
@@ -85,7 +87,7 @@ async fn is_known(world: &World, broker: &Broker, stage: &Stage) -> bool {
     let begun = world.elapsed();
     let until = world.elapsed() + NOTICE;
     while !broker.has_failed() && world.elapsed() < until {
-        world.sleep(Duration::from_millis(20)).await;
+        world.sleep(LOOK).await;
     }
     if broker.atlas().law != Law::Sound {
         return true;
@@ -94,5 +96,5 @@ async fn is_known(world: &World, broker: &Broker, stage: &Stage) -> bool {
         true => Ok(world.elapsed() - begun),
         false => Err("its disk took none of its records, and it goes on".to_owned()),
     };
-    stage.tell_wait(Owed::Notice, "the broker", known, PATIENCE)
+    stage.tell_wait(Owed::Notice, "the broker", known, NOTICE + LOOK)
 }

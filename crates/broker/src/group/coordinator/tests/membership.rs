@@ -247,19 +247,6 @@ fn the_last_one_that_is_waited_for_may_also_leave() {
 }
 
 #[test]
-fn an_id_that_never_joined_leaves_without_disturbing_anybody() {
-    let mut story = story();
-    story.stable_group(vec![new_member("a"), new_member("b")]);
-    story.join(JoinRequest {
-        member_id_required: true,
-        ..new_member("pending")
-    });
-    assert_eq!(story.leave(&[("pending", None)]), Ok(vec![Ok(())]));
-    assert_eq!(story.state(), GroupState::Stable);
-    assert_eq!(story.heartbeat("a", 1), Ok(()));
-}
-
-#[test]
 fn groups_and_the_number_of_groups_have_a_maximal_size() {
     let config = GroupConfig {
         members_max: 2,
