@@ -78,10 +78,7 @@ pub async fn start<E: Env>(env: E, config: NodeConfig) -> Result<Node<E>, StartE
     let memory = usize::try_from(config.memory_bytes).unwrap_or(usize::MAX);
     let groups_memory = memory / GROUPS_SHARE;
     let group_config = group_config(&config, groups_memory);
-    let groups = Groups::new(&env, router.clone(), group_config);
-    if let Some(topic) = controller.metadata().topic(OFFSETS_TOPIC) {
-        groups.serve(topic.id(), topic.partitions.len() as i32);
-    }
+    let groups = start_groups(&env, group_config, &router, &controller);
     let broker = Rc::new(Broker {
         env: env.clone(),
         node_id: config.node_id,
@@ -135,6 +132,20 @@ fn check(config: &NodeConfig) -> Result<(), StartError> {
         ));
     }
     Ok(())
+}
+
+/// Begins to read the groups, if there may be any.
+fn start_groups<E: Env>(
+    env: &E,
+    config: GroupConfig,
+    router: &Rc<Router<E>>,
+    controller: &Controller<E>,
+) -> Rc<Groups<E>> {
+    let groups = Groups::new(env, router.clone(), config);
+    if let Some(topic) = controller.metadata().topic(OFFSETS_TOPIC) {
+        groups.serve(topic.id(), topic.partitions.len() as i32);
+    }
+    groups
 }
 
 fn group_config(config: &NodeConfig, memory: usize) -> GroupConfig {
