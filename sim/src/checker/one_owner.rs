@@ -47,9 +47,7 @@ impl OneOwner {
             .entry((group, partition))
             .or_insert_with(|| by.clone());
         let replaces = by.instance.is_some() && owner.instance == by.instance;
-        // A group that is empty and has no offsets is forgotten, and the next one of its name counts from 1 again; whoever was in
-        // the one before is unknown to it, and may not have been told yet.
-        let over = self.ended.contains(&(group, owner.client)) || !self.committed.contains(&group);
+        let over = self.ended.contains(&(group, owner.client));
         let reborn = by.generation == FIRST && over;
         let same = owner.generation == by.generation && owner.client != by.client;
         if same && !replaces && !reborn {
@@ -107,6 +105,11 @@ impl Checker for OneOwner {
                 by,
                 partitions,
             } => {
+                // A group that is empty and has no offsets is forgotten, and the next one of its name counts from 1 again; whoever was
+                // in the one before is unknown to it, and may not have been told yet.
+                if by.generation == FIRST && !self.committed.contains(group) {
+                    self.owners.retain(|(of, _), _| of != group);
+                }
                 let mut partitions = partitions.iter();
                 return partitions
                     .try_for_each(|partition| self.on_assigned(*group, by, *partition));

@@ -3,7 +3,7 @@
 
 use super::{Case, Checker, Violation};
 use crate::history::{Event, OperationId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A commit in the name of a generation.
 struct Open {
@@ -13,10 +13,15 @@ struct Open {
     newest: i32,
 }
 
+/// The first generation of a group.
+const FIRST: i32 = 1;
+
 /// Remembers the newest generation of each group, and the commits that are open.
 #[derive(Default)]
 pub struct ZombieFenced {
     newest: BTreeMap<u32, i32>,
+    /// Groups for which a commit was acknowledged. Others may be forgotten, and begin with their first generation again.
+    committed: BTreeSet<u32>,
     open: BTreeMap<OperationId, Open>,
 }
 
@@ -29,7 +34,11 @@ impl Checker for ZombieFenced {
         match case.event {
             Event::Assigned { group, by, .. } => {
                 let newest = self.newest.entry(*group).or_insert(by.generation);
-                *newest = (*newest).max(by.generation);
+                let reborn = by.generation == FIRST && !self.committed.contains(group);
+                *newest = match reborn {
+                    true => FIRST,
+                    false => (*newest).max(by.generation),
+                };
             }
             Event::CommitStarted {
                 operation,
@@ -48,9 +57,11 @@ impl Checker for ZombieFenced {
                 self.open.remove(operation);
             }
             Event::CommitAcked { operation } => {
-                if let Some(open) = self.open.remove(operation)
-                    && open.generation < open.newest
-                {
+                let Some(open) = self.open.remove(operation) else {
+                    return Ok(());
+                };
+                self.committed.insert(open.group);
+                if open.generation < open.newest {
                     let witness = format!(
                         "group {}: a commit in the name of generation {} was taken, and begun when generation {} had given out its partitions",
                         open.group, open.generation, open.newest

@@ -107,6 +107,23 @@ fn two_owners_in_one_generation_are_one_too_many() {
 }
 
 #[test]
+fn a_group_that_was_forgotten_begins_anew() {
+    let one = |client, generation| assigned(member(client, generation, None));
+    // Its second life has an owner, and commits, before everybody has told what he was given.
+    let mut events = vec![one(1, 1), one(2, 2), one(3, 1)];
+    events.extend(commit_of(1, member(3, 1, None)));
+    good(events.clone());
+    events.push(one(4, 1));
+    bad("ONE-OWNER", events);
+    // What has committed is not forgotten.
+    let mut events = vec![one(1, 1)];
+    events.extend(commit_of(1, member(1, 1, None)));
+    events.extend([one(2, 2), one(3, 1)]);
+    events.extend(commit_of(2, member(3, 1, None)));
+    bad("ZOMBIE-FENCED", events);
+}
+
+#[test]
 fn what_somebody_holds_is_given_to_nobody_else_in_that_generation() {
     let held = |client, generation| Event::Held {
         group: 1,
