@@ -159,6 +159,8 @@ impl<E: Env> Log<E> {
 
     /// The newest snapshot that verifies.
     pub async fn load_state(&self) -> Result<Option<(Offset, Bytes)>, StorageError> {
+        // First: it moves up to a snapshot only when that is kept.
+        let start = self.log_start_offset();
         let directory = self.shard.log_directory(&self.inner);
         let mut offsets = match self.saved_offsets(&directory).await {
             Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(None),
@@ -168,6 +170,8 @@ impl<E: Env> Log<E> {
         let mut damaged = None;
         while let Some(offset) = offsets.pop() {
             match self.read_state(offset).await? {
+                // One that was replaced holds too little.
+                Some(_) if damaged.is_some() && offset < start => break,
                 Some(found) => {
                     if let Err(error) = self.secure_state(&directory, offset).await {
                         self.shard.fail(error.clone()).await;
@@ -180,7 +184,7 @@ impl<E: Env> Log<E> {
         }
         match damaged {
             // Without it the log still holds everything.
-            Some(_) if self.log_start_offset() == 0 => Ok(None),
+            Some(_) if start == 0 => Ok(None),
             Some(offset) => Err(StorageError::Corrupt {
                 file: self.state_path(offset),
                 what: "the snapshot does not verify, and the log no longer holds what it held"

@@ -1,13 +1,17 @@
 //! What goes and what stays: retention, deletion, rolling, moving starts, snapshots, producers, waiting.
 
 use super::{From, batch, batch_of, config, new_env, open_one, partition, small};
+use crate::layout::{self, FileKind};
 use crate::testing::TestEnv;
-use crate::{AppendError, Durability, EpochVote, LogConfig, Options, ReadError, ZeroWidth};
+use crate::{
+    AppendError, Durability, EpochVote, LogConfig, Options, ReadError, StorageError, ZeroWidth,
+};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use std::rc::Rc;
 use std::time::Duration;
-use taffrail_env::Clock;
+use taffrail_env::disk::read_full;
+use taffrail_env::{Clock, Disk, File, OpenMode};
 use taffrail_record::Codec;
 use taffrail_record::builder::{BatchBuilder, ProducerFields};
 
@@ -426,6 +430,47 @@ fn moved_starts_votes_terms_memberships_and_snapshots_outlive_everything() {
         assert_eq!(state, Some((15, Bytes::from_static(b"fifteen"))));
     })
     .expect("it ends");
+}
+
+#[test]
+fn a_snapshot_that_was_replaced_is_no_substitute_for_the_one_that_is_damaged() {
+    /// Before the state itself.
+    const HEADER: usize = 64;
+    run(async |env, logs| {
+        let log = logs.create(partition(0), config()).await.expect("created");
+        for _ in 0..3 {
+            log.append(batch(b"x"), 5).await.expect("appended");
+        }
+        let directory = log.shard.log_directory(&log.inner);
+        let path = |end| layout::log_file(&directory, end, FileKind::State);
+        let save = async |end| {
+            let state = vec![Bytes::from_static(b"state")];
+            log.save_state(end, state).await.expect("saved");
+            let file = env.open(&path(end), OpenMode::ReadWrite).await;
+            file.expect("there")
+        };
+        let older = save(1).await;
+        let bytes = read_full(&older, 0, HEADER + 5).await.expect("read");
+        let newest = save(2).await;
+        log.advance_log_start(2).await.expect("moved");
+        // A crash may leave the older one where it was.
+        let left = env.open(&path(1), OpenMode::CreateOrOpen).await;
+        let left = left.expect("made");
+        left.write_at(0, vec![bytes.freeze()])
+            .await
+            .expect("written");
+        let state = Bytes::from_static(b"state");
+        assert_eq!(log.load_state().await, Ok(Some((2, state))));
+        newest
+            .write_at(HEADER as u64, vec![Bytes::from_static(b"S")])
+            .await
+            .expect("written");
+        let refused = log.load_state().await;
+        let Err(StorageError::Corrupt { file, .. }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(file, path(2));
+    });
 }
 
 #[test]
