@@ -34,11 +34,6 @@ pub(super) async fn replay<E: Env>(
         let ends = router.ends_of(METADATA_LOG).await;
         // A storage that has stopped has no logs. That is not an empty log.
         let ends = ends.ok_or(RestoreFailure::Read(ReadError::Deleted))?;
-        let start = ends.log_start_offset;
-        if next < start {
-            let what = format!("nothing is left of offsets {next} to {start}, and no snapshot");
-            return Err(content(what));
-        }
         if next >= ends.high_watermark {
             let replayed = sequencer.position() - position as u64;
             return Ok((sequencer, replayed));
