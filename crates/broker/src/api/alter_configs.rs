@@ -1,8 +1,8 @@
 //! IncrementalAlterConfigs and AlterConfigs: settings of topics and brokers are changed, one by one or all at once.
 //!
 //! The edits of one resource are judged together, as the settings that would come of them, before they are committed; all of them
-//! hold or none. One resource after the other is judged, against what
-//! those before it have left; whoever only wants to know waits for its turn, too.
+//! hold or none. One resource after the other is judged, against what those before it have left; whoever only wants to know waits for
+//! its turn, too.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -62,7 +62,6 @@ pub(crate) async fn handle_incremental<E: Env>(
             results.push(Err(named_twice()));
             continue;
         }
-        let turn = call.broker.edits.clone().lock_owned().await;
         let configs = resource.configs.iter();
         let edits: Vec<Edit<'_>> = configs
             .map(|config| (config.name, config.config_operation, config.value))
@@ -71,11 +70,10 @@ pub(crate) async fn handle_incremental<E: Env>(
         results.push(
             alter(
                 &call.broker,
-                kind,
-                name,
-                &edits,
+                (kind, name),
+                edits,
+                Rest::Stays,
                 request.validate_only,
-                turn,
             )
             .await,
         );
@@ -103,28 +101,17 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: AlterConfigsRequest<
             continue;
         }
         let (kind, name) = (resource.resource_type, resource.resource_name);
-        let turn = call.broker.edits.clone().lock_owned().await;
-        let mut edits: Vec<Edit<'_>> = resource
-            .configs
-            .iter()
+        let configs = resource.configs.iter();
+        let edits: Vec<Edit<'_>> = configs
             .map(|config| (config.name, SET, config.value))
             .collect();
-        // What is set and not named is to go.
-        let current = current(&call.broker, kind, name).map(|(texts, _)| texts);
-        let current = current.unwrap_or_default();
-        let gone = current
-            .keys()
-            .filter(|key| !edits.iter().any(|(name, _, _)| name == key));
-        let gone: Vec<Edit<'_>> = gone.map(|key| (key.as_str(), DELETE, None)).collect();
-        edits.extend(gone);
         results.push(
             alter(
                 &call.broker,
-                kind,
-                name,
-                &edits,
+                (kind, name),
+                edits,
+                Rest::Goes,
                 request.validate_only,
-                turn,
             )
             .await,
         );
@@ -195,15 +182,27 @@ fn current<E: Env>(broker: &Broker<E>, kind: i8, name: &str) -> Result<(Texts, T
     }
 }
 
+/// What becomes of what is set and not named.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Stays,
+    Goes,
+}
+
 async fn alter<E: Env>(
     broker: &Rc<Broker<E>>,
-    kind: i8,
-    name: &str,
-    edits: &[Edit<'_>],
+    (kind, name): (i8, &str),
+    mut edits: Vec<Edit<'_>>,
+    rest: Rest,
     validate_only: bool,
-    turn: OwnedMutexGuard<()>,
 ) -> Result<(), Failure> {
+    let turn = broker.edits.clone().lock_owned().await;
     let (texts, target) = current(broker, kind, name)?;
+    if rest == Rest::Goes {
+        let is_named = |key: &String| edits.iter().any(|(name, _, _)| name == key);
+        let gone: Vec<&String> = texts.keys().filter(|key| !is_named(key)).collect();
+        edits.extend(gone.into_iter().map(|key| (key.as_str(), DELETE, None)));
+    }
     if let Some(key) = duplicates(edits.iter().map(|(key, _, _)| *key)).first() {
         let text = format!("the setting {key} is named more than once");
         return Err((ErrorCode::InvalidRequest, text));
@@ -217,7 +216,7 @@ async fn alter<E: Env>(
     }
     let mut after = texts.clone();
     let mut commanded = Vec::with_capacity(edits.len());
-    for edit in edits {
+    for edit in &edits {
         let (value, edit) = judge(broker, &target, &texts, edit)?;
         match value {
             Some(value) => after.insert(edit.name.clone(), value),
