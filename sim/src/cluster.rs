@@ -467,10 +467,9 @@ impl Broker {
     }
 
     /// Partitions of groups that were still being read at the last look.
-    pub fn groups_loading(&self) -> usize {
+    pub fn groups_loading(&self) -> Option<usize> {
         let seen = self.seen.borrow();
-        seen.as_ref()
-            .map_or(0, |seen| seen.group_partitions_loading)
+        seen.as_ref().map(|seen| seen.group_partitions_loading)
     }
 
     /// How many bytes the last look saw of a partition, by its true topic id.
@@ -641,7 +640,8 @@ impl Auditor {
         // Where the clock jumps, nobody is taken for idle until it has agreed with itself for long.
         let world = &self.broker.world;
         let agreement_min = self.broker.config.storage.clock_agreement_min;
-        let complete = is_clock_steady(world) || world.elapsed() < agreement_min;
+        let is_steady = self.broker.has_steady_clock && is_clock_steady(world);
+        let complete = is_steady || world.elapsed() < agreement_min;
         if let Some(replayed) = self.node.audit_producers(partition, complete).await {
             self.stage.count("producer-audits");
             self.tell(replayed);

@@ -308,6 +308,15 @@ pub enum Event {
         bytes: u64,
     },
 
+    /// What retention had left of a partition when it was waited for while nobody wrote to it: so many bytes, and at most so many may
+    /// stay; `None` if nobody saw it.
+    Retained {
+        partition: TopicPartition,
+        bytes: Option<u64>,
+        bytes_max: u64,
+        waited: Duration,
+    },
+
     /// What a live node exposes of a partition at this instant, and how many bytes it has of it.
     Exposed {
         node: u32,

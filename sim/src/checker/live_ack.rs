@@ -1,8 +1,8 @@
 //! LIVE-ACK: every record that was handed over is acknowledged or refused once nothing hinders that any more; soon, where all is well.
 
-use super::waiting::instead;
+use super::waiting::{Missed, missed};
 use super::{Case, Checker, Violation};
-use crate::history::{Event, Owed};
+use crate::history::Owed;
 
 /// Nothing to remember.
 pub struct LiveAck;
@@ -13,25 +13,23 @@ impl Checker for LiveAck {
     }
 
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
-        let Event::Awaited {
+        let Some(Missed {
             owed,
             of,
-            came,
+            took,
             patience,
-        } = case.event
+            instead,
+        }) = missed(case)
         else {
             return Ok(());
         };
-        let Some(instead) = instead(came, *patience) else {
-            return Ok(());
-        };
-        let witness = match (owed, came) {
+        let witness = match (owed, took) {
             (Owed::Fates, _) => format!("{of}, {patience:?} after the healing: {instead}"),
-            (Owed::Ack, Ok(took)) => {
+            (Owed::Ack, Some(took)) => {
                 format!("{of}: a record was acknowledged {took:?} after it was sent")
             }
+            (Owed::Ack, None) => format!("{of}: {instead}"),
             (Owed::Notice, _) => format!("{of}, within {patience:?}: {instead}"),
-            (Owed::Ack, Err(_)) => format!("{of}: {instead}"),
             _ => return Ok(()),
         };
         Err(Violation::new("LIVE-ACK", witness))

@@ -4,7 +4,7 @@
 //! A reader that opens a fetch session hears of every partition that it named, even if there is nothing new: only later may silence mean
 //! that.
 
-use super::waiting::instead;
+use super::waiting::{Missed, missed};
 use super::{Case, Checker, Violation};
 use crate::history::{Event, Owed};
 
@@ -21,37 +21,36 @@ impl Checker for LiveConsume {
     }
 
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
-        let (owed, of, came, patience) = match case.event {
-            Event::Awaited {
-                owed,
-                of,
-                came,
-                patience,
-            } => (owed, of, came, patience),
-            Event::SessionAnswered {
-                epoch: 0,
-                answer: Ok(_),
-                asked,
-                answered,
-                ..
-            } => {
-                let silent = asked.iter().find(|name| !answered.contains(name));
-                return silent.map_or(Ok(()), |name| {
-                    broken(format!(
-                        "the first answer of a session says nothing of {name}"
-                    ))
-                });
-            }
-            _ => return Ok(()),
-        };
-        let Some(instead) = instead(came, *patience) else {
+        if let Event::SessionAnswered {
+            epoch: 0,
+            answer: Ok(_),
+            asked,
+            answered,
+            ..
+        } = case.event
+        {
+            let silent = asked.iter().find(|name| !answered.contains(name));
+            return silent.map_or(Ok(()), |name| {
+                broken(format!(
+                    "the first answer of a session says nothing of {name}"
+                ))
+            });
+        }
+        let Some(Missed {
+            owed,
+            of,
+            took,
+            patience,
+            instead,
+        }) = missed(case)
+        else {
             return Ok(());
         };
-        broken(match (owed, came) {
-            (Owed::Delivery, Ok(took)) => format!(
+        broken(match (owed, took) {
+            (Owed::Delivery, Some(took)) => format!(
                 "{of}: a reader who waited at the end got a record {took:?} after it was acknowledged"
             ),
-            (Owed::Delivery, Err(_)) => format!("{of}: {instead}"),
+            (Owed::Delivery, None) => format!("{of}: {instead}"),
             (Owed::CatchUp, _) => format!("{of}: a fetch session came no further than {instead}"),
             (Owed::Turn, _) => format!("{of}: a fetch session gave it no turn in {instead}"),
             (Owed::Rest, _) => format!("{of}, {patience:?} after the healing: {instead}"),

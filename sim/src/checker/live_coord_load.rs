@@ -1,9 +1,9 @@
 //! LIVE-COORD-LOAD: a coordinator loads what its groups have committed, also from a directory that was hurt where another copy of it is left,
 //! or that was put right; whoever asks for it is told.
 
-use super::waiting::instead;
+use super::waiting::{Missed, missed};
 use super::{Case, Checker, Violation};
-use crate::history::{Event, Owed};
+use crate::history::Owed;
 
 /// Nothing to remember.
 pub struct LiveCoordLoad;
@@ -14,16 +14,14 @@ impl Checker for LiveCoordLoad {
     }
 
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
-        let Event::Awaited {
+        let Some(Missed {
             owed,
             of,
-            came,
             patience,
-        } = case.event
+            instead,
+            ..
+        }) = missed(case)
         else {
-            return Ok(());
-        };
-        let Some(instead) = instead(came, *patience) else {
             return Ok(());
         };
         let witness = match owed {

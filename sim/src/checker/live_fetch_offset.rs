@@ -1,8 +1,8 @@
 //! LIVE-FETCH-OFFSET: whoever asks a healed cluster what a group has committed is told, whether or not the group has any members.
 
-use super::waiting::instead;
+use super::waiting::{Missed, missed};
 use super::{Case, Checker, Violation};
-use crate::history::{Event, Owed};
+use crate::history::Owed;
 
 /// Nothing to remember.
 pub struct LiveFetchOffset;
@@ -13,21 +13,17 @@ impl Checker for LiveFetchOffset {
     }
 
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
-        let Event::Awaited {
-            owed: Owed::CommittedOffset,
-            of,
-            came,
-            patience,
-        } = case.event
-        else {
-            return Ok(());
-        };
-        match instead(came, *patience) {
-            None => Ok(()),
-            Some(instead) => Err(Violation::new(
+        match missed(case) {
+            Some(Missed {
+                owed: Owed::CommittedOffset,
+                of,
+                instead,
+                ..
+            }) => Err(Violation::new(
                 "LIVE-FETCH-OFFSET",
                 format!("nobody says which offset of {of} was committed: {instead}"),
             )),
+            _ => Ok(()),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! LIVE-PRODUCE: a broker that nothing hinders any more comes back, and every partition takes records again. One whose disk knew no law may
 //! stay away, but says why.
 
-use super::waiting::instead;
+use super::waiting::{Missed, missed};
 use super::{Case, Checker, Violation};
-use crate::history::{Event, Owed};
+use crate::history::Owed;
 
 /// Nothing to remember.
 pub struct LiveProduce;
@@ -18,16 +18,14 @@ impl Checker for LiveProduce {
     }
 
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
-        let Event::Awaited {
+        let Some(Missed {
             owed,
             of,
-            came,
             patience,
-        } = case.event
+            instead,
+            ..
+        }) = missed(case)
         else {
-            return Ok(());
-        };
-        let Some(instead) = instead(came, *patience) else {
             return Ok(());
         };
         let witness = match owed {

@@ -1,7 +1,7 @@
 //! LIVE-REBALANCE: the members of a group that nothing hinders any more are of one generation and read all that there is, whoever of them was
 //! fenced, died or left before; and whoever is left in the end is given everything.
 
-use super::waiting::instead;
+use super::waiting::{Missed, missed};
 use super::{Case, Checker, Violation};
 use crate::history::{ClientId, Event, Owed};
 use std::time::Duration;
@@ -42,23 +42,24 @@ impl Checker for LiveRebalance {
     }
 
     fn on_event(&mut self, case: &Case<'_>) -> Result<(), Violation> {
-        match case.event {
-            Event::GroupSettled {
-                generations,
-                reach,
-                waited,
-            } => LiveRebalance::on_settled(generations, reach, *waited),
-            Event::Awaited {
+        if let Event::GroupSettled {
+            generations,
+            reach,
+            waited,
+        } = case.event
+        {
+            return LiveRebalance::on_settled(generations, reach, *waited);
+        }
+        match missed(case) {
+            Some(Missed {
                 owed: Owed::Inheritance,
                 of,
-                came,
                 patience,
-            } => match instead(came, *patience) {
-                None => Ok(()),
-                Some(missing) => broken(format!(
-                    "the last member of {of} does not begin to read {patience:?} after the healing: {missing}"
-                )),
-            },
+                instead,
+                ..
+            }) => broken(format!(
+                "the last member of {of} does not begin to read {patience:?} after the healing: {instead}"
+            )),
             _ => Ok(()),
         }
     }

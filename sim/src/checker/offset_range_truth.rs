@@ -172,7 +172,8 @@ impl Checker for OffsetRangeTruth {
             Event::Exposed {
                 partition, bounds, ..
             } if !case.is_deleted(*partition) => self.on_look(*partition, bounds.start),
-            // Told when everything is read; a look may have seen a later start meanwhile.
+            // Told when everything is read; a look may have seen a later start meanwhile. What was known when the start was asked for, that
+            // question was held against.
             Event::ReadBack {
                 partition, start, ..
             } if !case.is_deleted(*partition) && *start >= self.known_start(*partition) => {

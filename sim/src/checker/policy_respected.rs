@@ -1,6 +1,5 @@
-//! POLICY-RESPECTED: brokers act only on committed settings. Here: retention by size takes no more than it may, and no
-//! segment is larger than it may be. Clients and profiles
-//! speak of the rest.
+//! POLICY-RESPECTED: brokers act only on committed settings. Here: retention takes no more than it may and no less than it should, and
+//! no segment is larger than it may be. A client that changes settings speaks of the rest.
 //!
 //! The start of a log moves by retention, or since somebody asked for the deletion of records, who says beforehand how far. A start beyond
 //! all that anybody asked for is where retention put it, which takes whole segments and leaves at least what is to be kept. What is left
@@ -97,6 +96,17 @@ impl Checker for PolicyRespected {
             } if *batches > 1 && bytes > bytes_max => {
                 let witness = format!(
                     "the segment of {partition:?} at {base} has {batches} batches of {bytes} bytes, and is full with {bytes_max}"
+                );
+                Err(Violation::new("POLICY-RESPECTED", witness))
+            }
+            Event::Retained {
+                partition,
+                bytes,
+                bytes_max,
+                waited,
+            } if bytes.is_none_or(|bytes| bytes > *bytes_max) => {
+                let witness = format!(
+                    "{partition:?} has {bytes:?} bytes {waited:?} after the healing, and may have {bytes_max}"
                 );
                 Err(Violation::new("POLICY-RESPECTED", witness))
             }

@@ -8,7 +8,6 @@
 
 use super::peer::Peer;
 use super::{Phase, Presence, Stage};
-use crate::atlas::Law;
 use crate::decision::Stream;
 use crate::env::SimEnv;
 use crate::history::{ClientId, Event};
@@ -349,8 +348,7 @@ impl Operator {
     ) {
         let effective = self.effective(key);
         let explained = effective.iter().any(|value| explains(value));
-        // A disk without law keeps no settings, either.
-        if !explained && self.stage.atlas.law != Law::Lawless {
+        if !explained {
             let witness = format!("{TOPIC}: {key} may be {effective:?}; {seen}");
             self.stage.object(invariant, witness);
         }
@@ -451,7 +449,7 @@ impl Operator {
     async fn look(&self, line: &mut Line, offset: Offset, time: i64, stamp: i64) -> Option<()> {
         let seen = format!("offset {offset} was acknowledged with the time {stamp}");
         self.hold(POLICY, TIME, &seen, |whose| {
-            // A clock may be so wrong that the time is before 1970.
+            // A clock may be so wrong that the time is before 1970: every other number is one.
             (whose == LOG_APPEND_TIME) == (stamp != NO_TIME)
         });
         let Some(header) = self.fetch(line, offset).await? else {

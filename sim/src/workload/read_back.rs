@@ -2,7 +2,7 @@
 
 use super::{Stage, value};
 use crate::env::SimEnv;
-use crate::history::{Event, Written};
+use crate::history::{ClientId, Event, Written};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use taffrail_client::{
     TopicPartitionName,
 };
 use taffrail_env::{Clock, Instant};
-use taffrail_record::Offset;
+use taffrail_record::{Offset, TopicPartition};
 
 /// Reads all partitions back within `patience`, but for damaged places that refuse. Answers the partitions that could
 /// not be read for another reason.
@@ -28,6 +28,7 @@ pub async fn run(
         std::slice::from_ref(&stage.broker),
         ClientOptions::default(),
     );
+    let id = env.node_id().0;
     let until = env.now() + patience;
     let mut refused = Vec::new();
     let resident = stage.resident.borrow().clone();
@@ -47,7 +48,8 @@ pub async fn run(
                 to: *to,
             });
         }
-        match read_settled(&stage, &client, &partition, &refusable, until).await {
+        let place = (&partition, identity);
+        match read_settled(&stage, (id, &client), place, &refusable, until).await {
             Ok(Whole {
                 start,
                 end,
@@ -110,15 +112,25 @@ struct Stuck {
 /// Reads the partition whole. If its start moves meanwhile, what was read is no whole, and it is read again.
 async fn read_settled(
     stage: &Stage,
-    client: &Client<SimEnv>,
-    partition: &TopicPartitionName,
+    (id, client): (ClientId, &Client<SimEnv>),
+    (partition, identity): (&TopicPartitionName, TopicPartition),
     refusable: &[(Offset, Offset)],
     until: Instant,
 ) -> Result<Whole, Stuck> {
     let mut start = place(client, partition, OffsetSpec::Earliest, until).await?;
     loop {
         let read = read(stage, client, partition, refusable, (start, until)).await;
+        let operation = stage.next_operation();
+        stage.tell(Event::EarliestStarted {
+            operation,
+            client: id,
+            partition: identity,
+        });
         let now = place(client, partition, OffsetSpec::Earliest, until).await?;
+        stage.tell(Event::EarliestAcked {
+            operation,
+            start: now,
+        });
         if now == start {
             return read;
         }

@@ -162,9 +162,11 @@ pub async fn take_turns(
         }
         for (partition, place) in &mut reader.places {
             let (start, end) = spans[partition];
-            if place.position > asked[partition].position {
+            // Behind a place that cannot be read the position moves, too; but then nobody says where the log ends.
+            if place.position > asked[partition].position && place.high_watermark >= 0 {
                 waiting.remove(partition);
             }
+            place.high_watermark = -1;
             if !reads_on || place.position >= end {
                 place.position = start;
             }

@@ -5,9 +5,8 @@
 
 use super::peer::Peer;
 use super::{Stage, stranger};
-use crate::checker::Violation;
 use crate::env::SimEnv;
-use crate::history::{ClientId, Event};
+use crate::history::{ClientId, Event, Owed};
 use futures_util::future::{LocalBoxFuture, join_all};
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,7 +18,7 @@ use taffrail_wire::{
 };
 
 /// So soon every answer comes, on a network that is well.
-const SOON: Duration = Duration::from_secs(10);
+pub const SOON: Duration = Duration::from_secs(10);
 /// Of so many at a time. A broker takes no more than 20 new connections from one address in a second.
 const PARTITIONS_MAX: usize = 5;
 /// So long the broker may wait on behalf of a producer. Whoever is answered only when this is over was not answered.
@@ -35,9 +34,8 @@ const METADATA_VERSION: i16 = 9;
 /// Nobody else knows this group, so no judge has to be told what became of its offsets.
 const GROUP: &str = "undaunted";
 
-/// What the promise is about.
-const ACKED: &str = "LIVE-ACK";
-const CONSUMED: &str = "LIVE-CONSUME";
+/// What was owed and did not come, of what, and what there was instead.
+pub type Missing = (Owed, String, String);
 
 struct Client {
     env: SimEnv,
@@ -49,7 +47,7 @@ struct Client {
 
 /// Sends a record to some partitions, reads them from their start, commits offsets and asks who leads what. Answers a promise that
 /// was broken. `knows`: the broker has said that its disk failed, so no record is refused for another reason.
-pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId, knows: bool) -> Option<Violation> {
+pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId, knows: bool) -> Option<Missing> {
     let client = &Client {
         env,
         stage,
@@ -62,7 +60,7 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId, knows: bool) -> Op
     let first = decisions.below(choice, partitions.len() as u64);
     partitions.rotate_left(first as usize);
     partitions.truncate(PARTITIONS_MAX);
-    let mut asked: Vec<LocalBoxFuture<'_, Result<(), Violation>>> = Vec::new();
+    let mut asked: Vec<LocalBoxFuture<'_, Result<(), Missing>>> = Vec::new();
     for partition in &partitions {
         asked.push(Box::pin(client.produce(partition)));
         asked.push(Box::pin(client.read(partition)));
@@ -74,13 +72,13 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId, knows: bool) -> Op
 }
 
 impl Client {
-    async fn connect(&self, what: &str) -> Result<Peer, Violation> {
+    async fn connect(&self, what: &str) -> Result<Peer, Missing> {
         let name = format!("undaunted-{}", self.id);
         let peer = Peer::connect(&self.env, &self.stage.broker, &name, SOON).await;
-        peer.ok_or_else(|| unanswered(CONSUMED, &format!("who connects for {what}")))
+        peer.ok_or_else(|| unanswered(Owed::Delivery, &format!("who connects for {what}")))
     }
 
-    async fn produce(&self, partition: &TopicPartitionName) -> Result<(), Violation> {
+    async fn produce(&self, partition: &TopicPartitionName) -> Result<(), Missing> {
         let what = format!("a record for {partition}");
         let mut peer = self.connect(&what).await?;
         let identity = self.stage.identity(partition);
@@ -105,17 +103,17 @@ impl Client {
             _ => Event::SendUnknown { operation },
         });
         match told {
-            None => Err(unanswered(ACKED, &what)),
+            None => Err(unanswered(Owed::Ack, &what)),
             Some((code, _)) if self.knows && code != ErrorCode::KafkaStorageError => {
                 let name = code.name();
-                let witness = format!("{what} is answered {name} although the disk has failed");
-                Err(Violation::new(ACKED, witness))
+                let instead = format!("it is answered {name} although the disk has failed");
+                Err((Owed::Ack, what, instead))
             }
             Some(_) => Ok(()),
         }
     }
 
-    async fn read(&self, partition: &TopicPartitionName) -> Result<(), Violation> {
+    async fn read(&self, partition: &TopicPartitionName) -> Result<(), Missing> {
         let what = format!("a fetch from the start of {partition}");
         let mut peer = self.connect(&what).await?;
         let start = self.stage.first_offset.get();
@@ -140,11 +138,11 @@ impl Client {
         peer.leave();
         let response = answer.as_ref();
         let response = response.and_then(|answer| answer.read::<FetchRequest<'_>>(FETCH_VERSION));
-        let response = response.ok_or_else(|| unanswered(CONSUMED, &what))?;
+        let response = response.ok_or_else(|| unanswered(Owed::Delivery, &what))?;
         let topic = response.responses.first();
         let Some(told) = topic.and_then(|topic| topic.partitions.first()) else {
             return match response.error_code {
-                0 => Err(unanswered(CONSUMED, &what)),
+                0 => Err(unanswered(Owed::Delivery, &what)),
                 _ => Ok(()),
             };
         };
@@ -154,13 +152,13 @@ impl Client {
             .is_none_or(|records| records.is_empty());
         if told.error_code == 0 && is_empty && told.high_watermark > start {
             let end = told.high_watermark;
-            let witness = format!("{what} brings nothing and no error, and the log ends at {end}");
-            return Err(Violation::new(CONSUMED, witness));
+            let instead = format!("it brings nothing and no error, and the log ends at {end}");
+            return Err((Owed::Delivery, what, instead));
         }
         Ok(())
     }
 
-    async fn commit(&self, partition: &TopicPartitionName) -> Result<(), Violation> {
+    async fn commit(&self, partition: &TopicPartitionName) -> Result<(), Missing> {
         let what = format!("an offset committed for {partition}");
         let mut peer = self.connect(&what).await?;
         let request = OffsetCommitRequest {
@@ -181,10 +179,12 @@ impl Client {
         let response = answer.as_ref();
         let response =
             response.and_then(|answer| answer.read::<OffsetCommitRequest<'_>>(COMMIT_VERSION));
-        response.map(drop).ok_or_else(|| unanswered(ACKED, &what))
+        response
+            .map(drop)
+            .ok_or_else(|| unanswered(Owed::Ack, &what))
     }
 
-    async fn ask_around(&self) -> Result<(), Violation> {
+    async fn ask_around(&self) -> Result<(), Missing> {
         let what = "a question for all topics";
         let mut peer = self.connect(what).await?;
         let request = MetadataRequest {
@@ -196,11 +196,13 @@ impl Client {
         let response = answer.as_ref();
         let response =
             response.and_then(|answer| answer.read::<MetadataRequest<'_>>(METADATA_VERSION));
-        response.map(drop).ok_or_else(|| unanswered(CONSUMED, what))
+        response
+            .map(drop)
+            .ok_or_else(|| unanswered(Owed::Delivery, what))
     }
 }
 
-fn unanswered(invariant: &'static str, what: &str) -> Violation {
-    let witness = format!("{what} is not answered within {SOON:?} by a broker whose disk fails");
-    Violation::new(invariant, witness)
+fn unanswered(owed: Owed, what: &str) -> Missing {
+    let instead = "it is not answered by a broker whose disk fails".to_owned();
+    (owed, what.to_owned(), instead)
 }

@@ -1,6 +1,7 @@
 //! What retention may take, and how large a segment is: POLICY-RESPECTED.
 
 use super::*;
+use std::time::Duration;
 
 const KEPT: u64 = 3000;
 
@@ -76,4 +77,17 @@ fn only_a_batch_that_is_alone_is_larger_than_a_segment() {
     };
     good([seen(9, 4096), seen(1, 5000), seen(0, 0)]);
     bad("POLICY-RESPECTED", [seen(2, 4097)]);
+}
+
+#[test]
+fn retention_takes_what_is_too_much() {
+    let retained = |bytes| Event::Retained {
+        partition: partition(0),
+        bytes,
+        bytes_max: KEPT,
+        waited: Duration::from_secs(180),
+    };
+    good([retained(Some(0)), retained(Some(KEPT))]);
+    bad("POLICY-RESPECTED", [retained(Some(KEPT + 1))]);
+    bad("POLICY-RESPECTED", [retained(None)]);
 }

@@ -7,7 +7,6 @@
 
 use super::PATIENCE;
 use super::account::{on_node, read_everything};
-use crate::atlas::Law;
 use crate::cluster::Broker;
 use crate::fault::FaultKind;
 use crate::history::Owed;
@@ -46,15 +45,13 @@ pub(super) async fn run(
     if !is_answered(world, reader, stage, false).await || !is_known(world, broker, stage).await {
         return;
     }
-    if broker.has_failed() {
-        world.sleep(SPREAD).await;
-        if !is_answered(world, reader, stage, true).await {
-            return;
-        }
+    world.sleep(SPREAD).await;
+    if !is_answered(world, reader, stage, true).await {
+        return;
     }
     world.disk(broker.node).set_failing(None);
     world.sleep(SPREAD).await;
-    if broker.has_failed() && !is_answered(world, reader, stage, true).await {
+    if !is_answered(world, reader, stage, true).await {
         return;
     }
     broker.stay_when_failed(false);
@@ -74,23 +71,18 @@ pub(super) async fn run(
 async fn is_answered(world: &World, node: NodeId, stage: &Rc<Stage>, knows: bool) -> bool {
     let id = node.0;
     let errand = move |env, stage| undaunted::run(env, stage, id, knows);
-    let broken = on_node(world, node, stage, errand).await;
-    if let Some(found) = &broken {
-        world.fail(found.invariant, found.witness.as_str());
+    match on_node(world, node, stage, errand).await {
+        None => true,
+        Some((owed, of, instead)) => stage.tell_wait(owed, of, Err(instead), undaunted::SOON),
     }
-    broken.is_none()
 }
 
-/// Whether the broker notices. Where records may have been damaged before, all of them may have been refused for another
-/// reason, and then it does not have to.
+/// Whether the broker notices.
 async fn is_known(world: &World, broker: &Broker, stage: &Stage) -> bool {
     let begun = world.elapsed();
     let until = world.elapsed() + NOTICE;
     while !broker.has_failed() && world.elapsed() < until {
         world.sleep(LOOK).await;
-    }
-    if broker.atlas().law != Law::Sound {
-        return true;
     }
     let known = match broker.has_failed() {
         true => Ok(world.elapsed() - begun),
