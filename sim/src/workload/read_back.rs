@@ -39,15 +39,7 @@ pub async fn run(
         (partition, identity, false)
     });
     for (partition, identity, retained) in lasting.chain(resident) {
-        let refusable = stage.refusable(identity);
-        for (from, to) in &refusable {
-            stage.tell(Event::DamageAllowed {
-                node: stage.atlas.node.number(),
-                partition: identity,
-                from: *from,
-                to: *to,
-            });
-        }
+        let refusable = tell_damage(&stage, identity);
         let place = (&partition, identity);
         match read_settled(&stage, (id, &client), place, &refusable, until).await {
             Ok(Whole {
@@ -92,6 +84,20 @@ pub async fn run(
         }
     }
     refused
+}
+
+/// Tells which records may be refused, as spans, and answers them.
+fn tell_damage(stage: &Stage, partition: TopicPartition) -> Vec<(Offset, Offset)> {
+    let refusable = stage.refusable(partition);
+    for (from, to) in &refusable {
+        stage.tell(Event::DamageAllowed {
+            node: stage.atlas.node.number(),
+            partition,
+            from: *from,
+            to: *to,
+        });
+    }
+    refusable
 }
 
 /// A partition from its start to its end.
