@@ -11,6 +11,7 @@
 
 mod compress;
 mod snappy;
+mod zstandard;
 
 use flate2::bufread::GzDecoder;
 use lz4_flex::frame::FrameDecoder;
@@ -137,7 +138,7 @@ enum Stream<'a> {
     Gzip(Box<GzDecoder<&'a [u8]>>),
     Snappy(snappy::Decoder<'a>),
     Lz4(Box<FrameDecoder<Source<'a>>>),
-    Zstd(zstd::stream::read::Decoder<'static, &'a [u8]>),
+    Zstd(zstandard::Decoder<'a>),
 }
 
 impl<'a> Decompressor<'a> {
@@ -157,7 +158,9 @@ impl<'a> Decompressor<'a> {
                     overrun: false,
                 })))
             }
-            Codec::Zstd => Stream::Zstd(open_zstd(input).map_err(|error| malformed(codec, error))?),
+            Codec::Zstd => Stream::Zstd(
+                zstandard::Decoder::new(input).map_err(|error| malformed(codec, error))?,
+            ),
         };
         Ok(Decompressor {
             codec,
@@ -222,7 +225,7 @@ impl<'a> Decompressor<'a> {
                 }
                 decoder.get_ref().rest
             }
-            Stream::Zstd(decoder) => *decoder.get_ref(),
+            Stream::Zstd(decoder) => decoder.rest(),
         };
         if !rest.is_empty() {
             return Err(DecompressError::BytesBehindEnd {
@@ -239,12 +242,6 @@ fn malformed(codec: Codec, detail: impl fmt::Display) -> DecompressError {
         codec,
         detail: detail.to_string(),
     }
-}
-
-fn open_zstd(input: &[u8]) -> io::Result<zstd::stream::read::Decoder<'static, &[u8]>> {
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?.single_frame();
-    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
-    Ok(decoder)
 }
 
 /// Kafka's consumers read only this kind of frame: version 1, independent blocks, no dictionary.

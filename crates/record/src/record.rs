@@ -359,7 +359,8 @@ where
     let codec = header.codec()?;
     // A cleaned batch may be left without records, and then without a compressed stream.
     if codec != Codec::None && !(body.is_empty() && header.record_count == 0) {
-        return walk_compressed(header, Decompressor::new(codec, body, limit)?, visit);
+        let decompressor = Decompressor::new(codec, body, limit)?;
+        return walk_compressed(header, decompressor, body.len(), visit);
     }
     let mut course = Course::of(header);
     let mut rest = body;

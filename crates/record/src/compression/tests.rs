@@ -242,6 +242,29 @@ fn zstd_windows_beyond_8_mib_and_dictionaries_are_refused() {
 }
 
 #[test]
+fn what_was_read_before_does_not_show() {
+    let plain = text(70_000);
+    let sound = compress(Codec::Zstd, None, &plain).unwrap();
+    let large = zstd::bulk::compress(&text(2 << 20), 19).unwrap();
+    let before: [&[u8]; 5] = [&sound, &sound[..sound.len() / 2], b"no frame", b"", &large];
+    for before in before {
+        for piece in [1, 1000, 1 << 22] {
+            let mut out = vec![0; piece];
+            // Broken off, failed, or read to its end; and open still while the next ones are read.
+            let mut one = Decompressor::new(Codec::Zstd, before, cap(1 << 22)).unwrap();
+            let _ = one.read(&mut out);
+            for _ in 0..2 {
+                let again = decompress(Codec::Zstd, &sound, cap(plain.len()));
+                assert_eq!(again, Ok(plain.clone()));
+            }
+            drop(one);
+            let again = decompress(Codec::Zstd, &sound, cap(plain.len()));
+            assert_eq!(again, Ok(plain.clone()));
+        }
+    }
+}
+
+#[test]
 fn every_level_of_every_codec_is_read_back() {
     let plain = text(20_000);
     for codec in Codec::ALL {

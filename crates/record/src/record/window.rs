@@ -12,10 +12,11 @@ use std::ops::ControlFlow;
 /// Shortest record: length, attributes, two deltas, null key, null value, no headers.
 const RECORD_LEN_MIN: usize = 7;
 
-/// Walks over the records that `decompressor` gives, and says how many bytes they have.
+/// Walks over the records that `decompressor` makes of `compressed_len` bytes, and says how many bytes they have.
 pub(super) fn walk_compressed<F>(
     header: &BatchHeader,
     decompressor: Decompressor<'_>,
+    compressed_len: usize,
     mut visit: F,
 ) -> Result<usize, BatchError>
 where
@@ -24,7 +25,7 @@ where
     let mut course = Course::of(header);
     // The compressed stream may hold more than is believable, but not more records than it has bytes for;
     // a count beyond the cap fails when the stream ends or reaches the cap.
-    let mut window = Window::new(decompressor);
+    let mut window = Window::new(decompressor, compressed_len);
     while !course.is_done() {
         let body = match window.next_record()? {
             Ok(body) => body,
@@ -55,13 +56,17 @@ struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    /// Long enough for most batches to fit, so that few records lie across its end.
+    /// It begins no longer than this, which is long enough for most batches to fit, so that few records lie across its end.
     const LEN: usize = 64 * 1024;
+    const LEN_MIN: usize = 1024;
+    /// Most batches become longer by no more than this when decompressed. A small one need not wait for 64 KiB of zeros.
+    const USUAL_GROWTH: usize = 8;
 
-    fn new(decompressor: Decompressor<'a>) -> Window<'a> {
+    fn new(decompressor: Decompressor<'a>, compressed_len: usize) -> Window<'a> {
+        let usual = compressed_len.saturating_mul(Window::USUAL_GROWTH);
         Window {
             decompressor,
-            buffer: vec![0; Window::LEN],
+            buffer: vec![0; usual.clamp(Window::LEN_MIN, Window::LEN)],
             start: 0,
             end: 0,
             finished: false,
