@@ -221,7 +221,14 @@ impl Atlas {
 
     /// Which records may be refused: all of each damaged segment, up to the next segment of its log.
     pub fn refusable(&self) -> Vec<Refusable> {
+        let hurt = self.hurt.borrow();
         let mut bases: BTreeMap<TopicPartition, BTreeSet<Offset>> = BTreeMap::new();
+        for (partition, _) in hurt.keys() {
+            bases.entry(*partition).or_default();
+        }
+        if bases.is_empty() {
+            return Vec::new();
+        }
         let disk = self.world.disk(self.node);
         for path in disk.files() {
             // A file in which nothing was ever written is no segment yet, and need not become one.
@@ -230,16 +237,14 @@ impl Atlas {
                 base,
                 part: Part::Segment,
             } = Place::of(&self.data, Path::new(&path))
-                && disk.read(&path).is_some_and(|bytes| !bytes.is_empty())
+                && let Some(bases) = bases.get_mut(&partition)
+                && disk.len(&path).is_some_and(|len| len > 0)
             {
-                bases.entry(partition).or_default().insert(base);
+                bases.insert(base);
             }
         }
-        let hurt = self.hurt.borrow();
         let refusable = hurt.keys().map(|(partition, base)| {
-            let above = bases
-                .get(partition)
-                .and_then(|bases| bases.range(base + 1..).next());
+            let above = bases[partition].range(base + 1..).next();
             (*partition, *base, above.copied().unwrap_or(Offset::MAX))
         });
         refusable.collect()

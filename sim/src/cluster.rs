@@ -570,9 +570,8 @@ impl Broker {
 
     /// Paths of a partition's files.
     pub fn files_of(&self, partition: TopicPartition) -> Vec<String> {
-        let bytes = partition.topic.0.iter();
-        let id: String = bytes.map(|byte| format!("{byte:02x}")).collect();
-        let directory = format!("{DATA}/partitions/{id}-{}", partition.partition);
+        let id = u128::from_be_bytes(partition.topic.0);
+        let directory = format!("{DATA}/partitions/{id:032x}-{}", partition.partition);
         let mut files = self.world.disk(self.node).files();
         files.retain(|path| path.starts_with(&directory));
         files

@@ -77,13 +77,8 @@ pub fn partitions(directory: &Path) -> PathBuf {
 
 /// The directory of one life of a partition's log.
 pub fn log_directory(directory: &Path, partition: TopicPartition, number: u64) -> PathBuf {
-    let topic: String = partition
-        .topic
-        .0
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
-    partitions(directory).join(format!("{topic}-{}.{number}", partition.partition))
+    let topic = u128::from_be_bytes(partition.topic.0);
+    partitions(directory).join(format!("{topic:032x}-{}.{number}", partition.partition))
 }
 
 /// What [`log_directory`] made a name of.

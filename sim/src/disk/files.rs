@@ -81,13 +81,15 @@ pub(crate) struct Files {
     used: u64,
     renames: u64,
     nameless: usize,
+    /// A power cut took a name from some directory.
+    lost: bool,
     pub read_only: bool,
     /// New files remember what their platter held before it was overwritten.
     pub remembers: bool,
 }
 
 /// Where a path leads: its directory, and its name there.
-type Place = (InodeId, String);
+type Place<'a> = (InodeId, &'a str);
 
 impl Files {
     /// An empty file system with the durable directory `/data`, the usual mount point.
@@ -99,6 +101,7 @@ impl Files {
             used: 0,
             renames: 0,
             nameless: 0,
+            lost: false,
             read_only: false,
             remembers: false,
         };
@@ -171,17 +174,17 @@ impl Files {
     pub fn find(&mut self, path: &Path) -> Answer<InodeId> {
         let mut at = ROOT;
         for name in components(path)? {
-            at = self.step(at, &name)?;
+            at = self.step(at, name)?;
         }
         Ok(at)
     }
 
-    fn place(&mut self, path: &Path) -> Answer<Place> {
+    fn place<'a>(&mut self, path: &'a Path) -> Answer<Place<'a>> {
         let mut names = components(path)?;
         let name = names.pop().ok_or(EXISTS)?;
         let mut at = ROOT;
         for name in names {
-            at = self.step(at, &name)?;
+            at = self.step(at, name)?;
         }
         if !self.is_directory(at) {
             return Err(NOT_DIRECTORY);
@@ -191,13 +194,20 @@ impl Files {
 
     /// Whether a power cut had taken something from the directory of `path` since it was last looked at.
     pub fn take_lost(&mut self, path: &Path) -> bool {
-        let directory = match self.find(path) {
-            Ok(id) if self.is_directory(id) => id,
-            _ => match self.place(path) {
-                Ok((directory, _)) => directory,
-                Err(_) => return false,
-            },
+        if !self.lost {
+            return false;
+        }
+        let Ok(names) = components(path) else {
+            return false;
         };
+        let mut directory = ROOT;
+        for (depth, name) in names.iter().enumerate() {
+            match self.step(directory, name) {
+                Ok(id) if self.is_directory(id) => directory = id,
+                _ if depth + 1 == names.len() => break,
+                _ => return false,
+            }
+        }
         std::mem::take(&mut self.names(directory).lost)
     }
 
@@ -208,14 +218,14 @@ impl Files {
             EXISTS => IS_DIRECTORY,
             other => other,
         })?;
-        let id = match (self.names(directory).get(&name), mode) {
+        let id = match (self.names(directory).get(name), mode) {
             (Some(_), OpenMode::CreateNew) => return Err(EXISTS),
             (Some(id), _) => id,
             (None, OpenMode::Read | OpenMode::ReadWrite) => return Err(NOT_FOUND),
             (None, OpenMode::CreateNew | OpenMode::CreateOrOpen) => {
                 self.room_for_a_name()?;
                 let image = Image::new(self.remembers);
-                self.create(directory, &name, Content::File(image))
+                self.create(directory, name, Content::File(image))
             }
         };
         if self.is_directory(id) {
@@ -256,22 +266,22 @@ impl Files {
 
     pub fn create_directory(&mut self, path: &Path) -> Answer<()> {
         let (directory, name) = self.place(path)?;
-        if self.names(directory).get(&name).is_some() {
+        if self.names(directory).get(name).is_some() {
             return Err(EXISTS);
         }
         self.room_for_a_name()?;
-        self.create(directory, &name, Content::Directory(Names::default()));
+        self.create(directory, name, Content::Directory(Names::default()));
         Ok(())
     }
 
     pub fn rename(&mut self, from: &Path, to: &Path) -> Answer<()> {
         let (from_directory, from_name) = self.place(from)?;
         let (to_directory, to_name) = self.place(to)?;
-        let moved = self.step(from_directory, &from_name)?;
+        let moved = self.step(from_directory, from_name)?;
         if components(to)?.starts_with(&components(from)?) && from != to {
             return Err(INVALID);
         }
-        let replaced = self.names(to_directory).get(&to_name);
+        let replaced = self.names(to_directory).get(to_name);
         if replaced == Some(moved) {
             return Ok(());
         }
@@ -288,8 +298,8 @@ impl Files {
         }
         self.renames += 1;
         let rename = Some(self.renames);
-        self.names(to_directory).link(&to_name, moved, rename);
-        self.names(from_directory).unlink(&from_name, rename);
+        self.names(to_directory).link(to_name, moved, rename);
+        self.names(from_directory).unlink(from_name, rename);
         if let Some(replaced) = replaced {
             self.lose_name(replaced);
         }
@@ -298,23 +308,23 @@ impl Files {
 
     pub fn remove_file(&mut self, path: &Path) -> Answer<()> {
         let (directory, name) = self.place(path)?;
-        let id = self.step(directory, &name)?;
+        let id = self.step(directory, name)?;
         if self.is_directory(id) {
             return Err(IS_DIRECTORY);
         }
-        self.unlink(directory, &name, id)
+        self.unlink(directory, name, id)
     }
 
     pub fn remove_directory(&mut self, path: &Path) -> Answer<()> {
         let (directory, name) = self.place(path)?;
-        let id = self.step(directory, &name)?;
+        let id = self.step(directory, name)?;
         if !self.is_directory(id) {
             return Err(NOT_DIRECTORY);
         }
         if !self.names(id).is_empty() {
             return Err(NOT_EMPTY);
         }
-        self.unlink(directory, &name, id)
+        self.unlink(directory, name, id)
     }
 
     fn unlink(&mut self, directory: InodeId, name: &str, id: InodeId) -> Answer<()> {
@@ -517,6 +527,7 @@ impl Files {
         }
         self.count_anew();
         self.collect();
+        self.lost |= lost > 0;
         lost
     }
 
@@ -573,12 +584,12 @@ impl Files {
     }
 }
 
-fn components(path: &Path) -> Answer<Vec<String>> {
+fn components(path: &Path) -> Answer<Vec<&str>> {
     let mut names = Vec::new();
     for component in path.components() {
         match component {
             Component::Normal(name) => {
-                names.push(name.to_str().ok_or(INVALID)?.to_owned());
+                names.push(name.to_str().ok_or(INVALID)?);
             }
             Component::ParentDir => {
                 names.pop();

@@ -30,6 +30,11 @@ impl DiskView {
         self.with_file(path, |files, id| files.image(id).cache().to_vec())
     }
 
+    /// How long a process would find the file.
+    pub fn len(&self, path: &str) -> Option<usize> {
+        self.with_file(path, |files, id| files.image(id).len())
+    }
+
     /// What is on the platter of the file that has this name now.
     pub fn read_platter(&self, path: &str) -> Option<Vec<u8>> {
         self.with_file(path, |files, id| files.image(id).platter().to_vec())
@@ -138,10 +143,14 @@ impl DiskView {
 
     /// Makes a sector unreadable, whatever the atlas says.
     pub fn break_sector(&self, path: &str, offset: u64) {
-        self.with_file(path, |files, id| {
+        let broken = self.with_file(path, |files, id| {
             let sector = offset as usize / super::image::SECTOR;
             files.inode(id).bad.insert(sector);
         });
+        if broken.is_some() {
+            let faults = self.world.faults();
+            faults.count_injected(FaultKind::DiskLatentSector);
+        }
     }
 
     /// Tells `watcher` of every operation on the disk's files from now on.
