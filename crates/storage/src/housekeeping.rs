@@ -25,10 +25,12 @@ const ROOM_MIN: u64 = 1 << 20;
 /// One look at everything.
 pub async fn run<E: Env>(shard: &Rc<Shard<E>>) {
     look_for_room(shard).await;
-    let wall_ms = shard
-        .wall
-        .borrow_mut()
-        .look(shard.env.unix_ms(), shard.env.now());
+    let step_agreement_min = shard.options.step_agreement_min;
+    let wall_ms =
+        shard
+            .wall
+            .borrow_mut()
+            .look(shard.env.unix_ms(), shard.env.now(), step_agreement_min);
     let agreement_min = shard.options.clock_agreement_min;
     let now = shard.env.now();
     let tells_silence = shard.wall.borrow().tells_silence(now, agreement_min);

@@ -36,6 +36,8 @@ pub struct Options {
     /// So long must wall and monotonic time have agreed before a producer counts as idle. A clock that was stepped, or set
     /// while the node was down, makes everybody look idle at once; whoever is still there has written again by then.
     pub clock_agreement_min: Duration,
+    /// So long must they have agreed before records go because of their age: the time between two looks, if some come sooner.
+    pub step_agreement_min: Duration,
     /// Largest step in which a segment's file reserves space ahead.
     pub reserve_step_max: u64,
     /// Bytes between two entries of a digest.
@@ -60,6 +62,7 @@ impl Default for Options {
             producers_max: 200_000,
             producer_expiry_ms: 86_400_000,
             clock_agreement_min: Duration::from_secs(3600),
+            step_agreement_min: Duration::ZERO,
             reserve_step_max: 16 << 20,
             digest_interval_bytes: 64 << 10,
             space_probe: Duration::from_secs(1),

@@ -18,8 +18,9 @@ pub struct WallClock {
 }
 
 impl WallClock {
-    /// The wall time to go by, or `None` at a look that does not agree with the one before.
-    pub fn look(&mut self, unix_ms: i64, now: Instant) -> Option<i64> {
+    /// The wall time to go by, or `None` at a look that does not agree with the one before, or if looks have agreed for less than
+    /// `agreement_min`: some come soon after each other.
+    pub fn look(&mut self, unix_ms: i64, now: Instant, agreement_min: Duration) -> Option<i64> {
         let agrees = self.last.is_some_and(|(before_ms, before)| {
             let elapsed = now.saturating_since(before).as_millis() as i64;
             let step = unix_ms.saturating_sub(before_ms.saturating_add(elapsed));
@@ -29,7 +30,8 @@ impl WallClock {
         if !agrees {
             self.agrees_since = Some(now);
         }
-        agrees.then_some(unix_ms)
+        let is_believed = agrees && self.tells_silence(now, agreement_min);
+        is_believed.then_some(unix_ms)
     }
 
     /// Whether the looks have agreed for `agreement_min`, so long that a long silence in wall time is a silence.

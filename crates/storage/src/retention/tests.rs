@@ -102,19 +102,38 @@ fn nothing_above_the_high_watermark_and_nothing_that_is_only_compacted_goes() {
 fn a_clock_is_believed_at_the_second_look_that_agrees() {
     let at = |seconds: u64| Instant(seconds * 1_000_000_000);
     let mut clock = WallClock::default();
-    assert_eq!(clock.look(5_000, at(0)), None);
-    assert_eq!(clock.look(15_000, at(10)), Some(15_000));
+    assert_eq!(clock.look(5_000, at(0), Duration::ZERO), None);
+    assert_eq!(clock.look(15_000, at(10), Duration::ZERO), Some(15_000));
     let year = 365 * 86_400_000;
-    assert_eq!(clock.look(year, at(20)), None);
-    assert_eq!(clock.look(35_000, at(30)), None);
-    assert_eq!(clock.look(45_000, at(40)), Some(45_000));
-    assert_eq!(clock.look(year, at(50)), None);
-    assert_eq!(clock.look(year + 10_000, at(60)), Some(year + 10_000));
+    assert_eq!(clock.look(year, at(20), Duration::ZERO), None);
+    assert_eq!(clock.look(35_000, at(30), Duration::ZERO), None);
+    assert_eq!(clock.look(45_000, at(40), Duration::ZERO), Some(45_000));
+    assert_eq!(clock.look(year, at(50), Duration::ZERO), None);
+    assert_eq!(
+        clock.look(year + 10_000, at(60), Duration::ZERO),
+        Some(year + 10_000)
+    );
     // A process that was paused: both clocks went on.
     assert_eq!(
-        clock.look(year + 3_610_000, at(3_660)),
+        clock.look(year + 3_610_000, at(3_660), Duration::ZERO),
         Some(year + 3_610_000)
     );
+}
+
+#[test]
+fn looks_that_come_soon_after_each_other_believe_no_step() {
+    let at = |ms: u64| Instant(ms * 1_000_000);
+    let minute = Duration::from_secs(60);
+    let mut clock = WallClock::default();
+    assert_eq!(clock.look(0, at(0), minute), None);
+    assert_eq!(clock.look(60_000, at(60_000), minute), Some(60_000));
+    let year = 365 * 86_400_000;
+    assert_eq!(clock.look(year, at(61_000), minute), None);
+    assert_eq!(clock.look(year + 1, at(61_001), minute), None);
+    // It comes back.
+    assert_eq!(clock.look(66_000, at(66_000), minute), None);
+    assert_eq!(clock.look(125_999, at(125_999), minute), None);
+    assert_eq!(clock.look(126_000, at(126_000), minute), Some(126_000));
 }
 
 #[test]
@@ -122,15 +141,15 @@ fn only_a_clock_that_went_steadily_for_an_hour_tells_that_somebody_is_silent() {
     let at = |seconds: u64| Instant(seconds * 1_000_000_000);
     let hour = Duration::from_secs(3_600);
     let mut clock = WallClock::default();
-    clock.look(0, at(0));
+    clock.look(0, at(0), hour);
     assert!(!clock.tells_silence(at(0), hour));
-    clock.look(3_599_000, at(3_599));
+    clock.look(3_599_000, at(3_599), hour);
     assert!(!clock.tells_silence(at(3_599), hour));
-    clock.look(3_600_000, at(3_600));
+    clock.look(3_600_000, at(3_600), hour);
     assert!(clock.tells_silence(at(3_600), hour));
     let year = 365 * 86_400_000;
-    clock.look(year, at(3_601));
+    clock.look(year, at(3_601), hour);
     assert!(!clock.tells_silence(at(3_601), hour));
-    clock.look(year + 3_600_000, at(7_201));
+    clock.look(year + 3_600_000, at(7_201), hour);
     assert!(clock.tells_silence(at(7_201), hour));
 }
