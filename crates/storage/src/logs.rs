@@ -269,6 +269,9 @@ impl<E: Env> Logs<E> {
         if let Some(error) = shard.failed.borrow().clone() {
             return Err(StorageError::Failed(error));
         }
+        if let Some(error) = shard.unclosed.borrow().clone() {
+            return Err(StorageError::NoSpace(error));
+        }
         match (outcome, shard.full.borrow().clone()) {
             (Round::NoSpace, Some(error)) => Err(StorageError::NoSpace(error)),
             _ => Ok(()),

@@ -557,6 +557,7 @@ fn start<E: Env>(env: &E, directory: &Path, start: Start<E>) -> Opened {
             next: None,
             free: recovered.free,
             joint: end.joint,
+            told: end.joint,
             failed: None,
             closed: false,
         }),

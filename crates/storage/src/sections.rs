@@ -16,9 +16,13 @@ use taffrail_env::Env;
 const LOGS_AT_ONCE: usize = 256;
 
 /// Answers the keeper; also while the shard is closing, since what it waits for may be the room that the answer makes. After
-/// the shard's last words the answer is not looked at any more.
+/// the shard's last words the answer is not looked at any more. A shard that has failed says nothing: it no longer takes note of what
+/// becomes durable, and the keeper, which will hear of the failure, must not believe that it does.
 pub(crate) async fn answer<E: Env>(shard: Rc<Shard<E>>) {
     let sections = collect(&shard, false).await;
+    if sections.failed.is_some() {
+        return;
+    }
     let _gone = shard.keeper.send(ToKeeper::Sections(sections)).await;
 }
 
@@ -65,6 +69,7 @@ pub(crate) async fn collect<E: Env>(shard: &Rc<Shard<E>>, tidy: bool) -> Section
     sections.push(Section::of(shard.as_of.get(), removed.iter()));
     Sections {
         shard: shard.index,
+        failed: shard.failed.borrow().clone(),
         tidy,
         sections,
         oldest_needed,

@@ -86,6 +86,8 @@ pub struct Shard<E: Env> {
     pub next_probe: Cell<Instant>,
     pub closing: Cell<bool>,
     pub finished: Cell<bool>,
+    /// There was no room to note down that the stop was clean.
+    pub unclosed: RefCell<Option<DiskError>>,
     /// Rung when the lines of entries in flight have become empty, or failed, or the directory is closed.
     pub settled: Signal,
     pub files: RefCell<OpenFiles<<E as Disk>::File>>,
@@ -143,6 +145,7 @@ impl<E: Env> Shard<E> {
             next_probe: Cell::default(),
             closing: Cell::new(false),
             finished: Cell::new(false),
+            unclosed: RefCell::new(None),
             settled: Signal::default(),
             files: RefCell::new(OpenFiles::new(options.open_files_max)),
             digests: RefCell::new(DigestCache::new(options.digest_cache_bytes)),
@@ -230,7 +233,10 @@ impl<E: Env> Shard<E> {
                     *self.full.borrow_mut() = full;
                     self.flush_bell.ring();
                 }
-                ToShard::Finished => break,
+                ToShard::Finished { full } => {
+                    *self.unclosed.borrow_mut() = full;
+                    break;
+                }
             }
         }
         self.finish();

@@ -65,6 +65,9 @@ pub struct SideWriter {
 }
 
 impl SideWriter {
+    /// What stands beside a segment and is written by this.
+    pub const KINDS: [FileKind; 3] = [FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::Digest];
+
     /// At a segment's start.
     pub fn new(partition: TopicPartition, base_offset: Offset) -> SideWriter {
         SideWriter::resume(

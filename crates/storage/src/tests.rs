@@ -3,6 +3,7 @@
 mod basics;
 mod damage;
 mod keeping;
+mod late_news;
 mod missing;
 mod model;
 mod space;

@@ -10,6 +10,7 @@ use super::{Joint, Place};
 use crate::checkpoint::{self, Section, WriteError};
 use crate::meta::{self, Meta};
 use crate::{Options, layout};
+use bytes::Bytes;
 use std::future::{Future, poll_fn};
 use std::path::PathBuf;
 use std::pin::pin;
@@ -34,6 +35,14 @@ pub struct Keeper<E: Env> {
     pub closed: Vec<Option<Sections>>,
     /// Numbers of journal files that are still to be made.
     pub missing: Vec<u32>,
+}
+
+/// A checkpoint to be written.
+struct NextCheckpoint {
+    generation: u64,
+    pieces: Vec<Bytes>,
+    /// No earlier journal file is needed once it is written.
+    keep_from: u64,
 }
 
 enum Event {
@@ -193,12 +202,14 @@ impl<E: Env> Keeper<E> {
         if cleared.is_none() {
             return;
         }
-        let end = self.journal.files.borrow().joint;
+        // What is durable and not told yet is in no shard's section.
+        let end = self.journal.files.borrow().told;
         let as_of = end.place;
         let Some(answers) = self.ask(|| ToShard::Sections { as_of }).await else {
             return;
         };
-        self.write_checkpoint(answers, end).await;
+        let pieces = self.encode_checkpoint(answers, end);
+        self.write_when_there_is_room(pieces).await;
     }
 
     /// Asks every shard that is not closed, and waits for all answers. `None` if the journal failed meanwhile.
@@ -247,6 +258,10 @@ impl<E: Env> Keeper<E> {
     async fn unasked(&mut self, message: ToKeeper) {
         match message {
             ToKeeper::Closing(sections) => {
+                // The news may be on its way to the writer still. What such a shard says is not the whole of what is durable.
+                if let Some(error) = sections.failed.clone() {
+                    self.fail(error).await;
+                }
                 let shard = sections.shard;
                 self.closed[shard] = Some(sections);
             }
@@ -262,9 +277,8 @@ impl<E: Env> Keeper<E> {
         }
     }
 
-    /// Writes the next generation and recycles what lies before. `end` is where the journal ended when the shards
-    /// were asked. Answers whether it was written.
-    async fn write_checkpoint(&mut self, answers: Vec<Sections>, end: Joint) -> bool {
+    /// The next generation. `end` is where the journal ended when the shards were asked.
+    fn encode_checkpoint(&self, answers: Vec<Sections>, end: Joint) -> NextCheckpoint {
         let needed = answers
             .iter()
             .filter_map(|sections| sections.oldest_needed)
@@ -284,50 +298,64 @@ impl<E: Env> Keeper<E> {
             })
             .collect();
         let generation = self.generation + 1;
-        let pieces = checkpoint::encode(
-            &self.meta.directory_id,
+        NextCheckpoint {
             generation,
-            &replay,
-            next_log_number,
-            &sections,
-        );
-        let mut was_full = false;
-        loop {
-            let written = checkpoint::write(
-                &self.env,
-                &self.directory,
+            pieces: checkpoint::encode(
                 &self.meta.directory_id,
                 generation,
-                pieces.clone(),
-                || self.alive(),
-            )
-            .await;
-            match written {
-                Ok(()) => break,
-                Err(WriteError::NoSpace(error)) => {
-                    was_full = true;
-                    self.tell_space(Some(error)).await;
-                    self.env.sleep(self.options.space_probe).await;
-                }
-                Err(WriteError::Disk(error)) => {
-                    self.fail(error).await;
-                    return false;
-                }
-                Err(WriteError::NotReadBack(path)) => {
-                    self.fail(not_read_back(path)).await;
-                    return false;
+                &replay,
+                next_log_number,
+                &sections,
+            ),
+            keep_from: replay.place.file,
+        }
+    }
+
+    /// Writes it and recycles what lies before. What it says stays true while there is no room for it: then it is tried again and again, and
+    /// everything else is seen to meanwhile, the deletion of a log among it.
+    async fn write_when_there_is_room(&mut self, next: NextCheckpoint) {
+        let mut was_full = false;
+        while let Err(full) = self.write_checkpoint(&next).await {
+            was_full = true;
+            self.tell_space(Some(full)).await;
+            let probe = self.env.now() + self.options.space_probe;
+            while self.env.now() < probe && !self.failed() {
+                let patience = probe.saturating_since(self.env.now());
+                match self.next_event(Some(patience)).await {
+                    Event::Mail(message) => self.unasked(message).await,
+                    Event::Bell | Event::Time => self.tend_files().await,
                 }
             }
             if self.failed() {
-                return false;
+                return;
             }
         }
         if was_full {
             self.tell_space(None).await;
         }
-        self.generation = generation;
-        self.recycle(replay.place.file);
-        true
+    }
+
+    /// Writes the checkpoint and recycles what lies before. An error says that there is no room for it; any other is a failure.
+    async fn write_checkpoint(&mut self, next: &NextCheckpoint) -> Result<(), DiskError> {
+        let written = checkpoint::write(
+            &self.env,
+            &self.directory,
+            &self.meta.directory_id,
+            next.generation,
+            next.pieces.clone(),
+            || self.alive(),
+        )
+        .await;
+        match written {
+            Ok(()) => {
+                self.generation = next.generation;
+                self.recycle(next.keep_from);
+            }
+            Err(WriteError::NoSpace(error)) => return Err(error),
+            Err(WriteError::Disk(error)) => self.fail(error).await,
+            Err(WriteError::NotReadBack(path)) => self.fail(not_read_back(path)).await,
+        }
+        Ok(())
     }
 
     /// A place between two groups, at or before everything that is needed.
@@ -376,12 +404,18 @@ impl<E: Env> Keeper<E> {
         }
     }
 
-    /// All shards have shut down. The directory is marked clean if everything went well.
+    /// All shards have shut down. The directory is marked clean if everything went well. Without room for a checkpoint it is not: the journal
+    /// holds everything, and the next start reads it.
     async fn close(mut self) {
         let end = self.journal.files.borrow().joint;
         let answers: Vec<Sections> = self.closed.iter().flatten().cloned().collect();
         let tidy = answers.iter().all(|sections| sections.tidy);
-        if !self.failed() && self.write_checkpoint(answers, end).await {
+        let mut full = None;
+        if !self.failed() {
+            let last = self.encode_checkpoint(answers, end);
+            full = self.write_checkpoint(&last).await.err();
+        }
+        if !self.failed() && full.is_none() {
             self.meta.counter += 1;
             self.meta.clean = tidy.then_some((end, self.generation));
             if let Err(error) = meta::update(&self.env, &self.directory, &self.meta).await {
@@ -395,7 +429,8 @@ impl<E: Env> Keeper<E> {
             if let Some(error) = failed.clone() {
                 let _gone = shard.send(ToShard::Failed(error)).await;
             }
-            let _gone = shard.send(ToShard::Finished).await;
+            let full = full.clone();
+            let _gone = shard.send(ToShard::Finished { full }).await;
         }
         drop(self.lock);
     }

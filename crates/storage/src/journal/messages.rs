@@ -53,8 +53,8 @@ pub enum ToShard {
     Crowded(bool),
     /// There is room again, or there is none.
     Space { full: Option<DiskError> },
-    /// The directory is closed.
-    Finished,
+    /// The directory is closed; not as after a clean stop, if it was too full for that.
+    Finished { full: Option<DiskError> },
 }
 
 /// To the keeper.
@@ -75,6 +75,8 @@ pub enum ToKeeper {
 #[derive(Clone)]
 pub struct Sections {
     pub shard: usize,
+    /// The shard has failed, and no longer takes note of what becomes durable.
+    pub failed: Option<DiskError>,
     /// Everything is in segments, and the segments are cut to what they hold.
     pub tidy: bool,
     pub sections: Vec<Section>,

@@ -170,6 +170,7 @@ fn after_a_failure_the_writer_goes_on_taking_in_what_it_will_not_write() {
             next: None,
             free: Vec::new(),
             joint: joint(),
+            told: joint(),
             failed: Some(error),
             closed: false,
         }),

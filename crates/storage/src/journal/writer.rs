@@ -35,6 +35,8 @@ pub struct Files<F> {
     pub next: Option<JournalFile<F>>,
     pub free: Vec<JournalFile<F>>,
     pub joint: Joint,
+    /// Up to here the shards have been told what is durable.
+    pub told: Joint,
     pub failed: Option<DiskError>,
     pub closed: bool,
 }
@@ -238,13 +240,17 @@ impl<F: File> Writer<F> {
     }
 
     /// Whether a group of `length` fits; goes on to the next file if that is what it takes. The last spare file is
-    /// left to what makes room.
+    /// left to what makes room. Where there are only two files (the disk had no room for more), there is none to leave, or the first could
+    /// never be left: then it is half of the second.
     fn has_room(&self, lane: Lane, length: usize, may_switch: bool) -> bool {
         let mut files = self.journal.files.borrow_mut();
-        let needed = usize::from(lane == Lane::Ordinary);
-        let here = files.joint.place.offset + group::padded_len(length) <= self.journal.file_len;
+        let few = files.live.len() + files.spare() <= 2;
+        let needed = usize::from(lane == Lane::Ordinary && !few);
+        let end = files.joint.place.offset + group::padded_len(length);
+        let here = end <= self.journal.file_len;
         if here {
-            let allowed = files.spare() >= needed;
+            let leaves_half = files.spare() > 0 || end <= self.journal.file_len / 2;
+            let allowed = files.spare() >= needed && (lane == Lane::Relief || !few || leaves_half);
             if !allowed {
                 self.journal.keeper_bell.ring();
             }
@@ -264,6 +270,7 @@ impl<F: File> Writer<F> {
             file: next.sequence,
             offset: BLOCK,
         };
+        files.told = files.joint;
         let begin = files.joint;
         files.live.push_back(Live { file: next, begin });
         true
@@ -300,6 +307,8 @@ impl<F: File> Writer<F> {
                 let _gone = self.shards[shard].send(done).await;
             }
         }
+        let mut files = self.journal.files.borrow_mut();
+        files.told = files.joint;
         Ok(())
     }
 

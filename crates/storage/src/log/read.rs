@@ -215,8 +215,14 @@ impl<E: Env> Log<E> {
         }
         match self.complete_side(&segment).await {
             Ok(side) => self.inner.running.borrow_mut().side = Some(side),
-            // The batches can still be read, and verified against the mark.
-            Err(error) if error.kind == DiskErrorKind::NoSpace || is_of_reading(&error) => {}
+            // The batches can still be read, and verified against the mark. A file that met an error takes nothing more: whoever
+            // writes beside the segment next opens it anew.
+            Err(error) if error.kind == DiskErrorKind::NoSpace || is_of_reading(&error) => {
+                let mut files = self.shard.files.borrow_mut();
+                for kind in SideWriter::KINDS {
+                    files.remove(&(self.inner.number, kind, base));
+                }
+            }
             Err(error) => self.shard.fail(error).await,
         }
     }

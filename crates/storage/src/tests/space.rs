@@ -288,3 +288,120 @@ fn a_directory_that_is_too_small_is_refused_in_one_line() {
         .expect("it is refused");
     assert!(matches!(error, crate::OpenError::NoSpace { .. }), "{error}");
 }
+
+#[test]
+fn a_journal_for_which_there_was_room_for_two_files_alone_goes_on() {
+    let mut with_two = 0;
+    for kib in (300..1000).step_by(50) {
+        let mut disk = DiskWorld::new();
+        disk.capacity = 2 << 20;
+        let ballast = disk.capacity - (kib << 10);
+        disk.add_file(std::path::Path::new("/ballast"), &vec![1; ballast as usize]);
+        let env = TestEnv::new(11, disk);
+        let inner = env.clone();
+        let files = env.run(async move {
+            let lazy = Options {
+                flush_bytes: 1 << 20,
+                ..small()
+            };
+            let opened = crate::open(&inner, std::path::Path::new("/data"), lazy, 1).await;
+            let Ok(mut opened) = opened else {
+                return 0;
+            };
+            let logs = crate::Logs::new(&inner, opened.shards.remove(0));
+            let log = logs.create(partition(0), config()).await.expect("created");
+            for number in 0..100 {
+                match log.append(batch(&[7; 100]), 5).await {
+                    Ok(appended) => assert_eq!(appended.base_offset, number),
+                    Err(AppendError::NoSpace(_)) => break,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            logs.shutdown().await.expect("shut down");
+            let files = inner.0.disk.borrow().files();
+            let journal = files
+                .iter()
+                .filter(|path| path.extension().is_some_and(|suffix| suffix == "journal"));
+            journal.count()
+        });
+        let files = files.unwrap_or_else(|| panic!("with {kib} KiB it does not end"));
+        with_two += usize::from(files == 2);
+    }
+    assert!(with_two > 0, "a case is tried in which there are two");
+}
+
+#[test]
+fn a_stop_that_finds_no_room_for_its_checkpoint_ends_and_loses_nothing() {
+    const LOGS: i32 = 6_000;
+    let env = TestEnv::new(11, DiskWorld::new());
+    let inner = env.clone();
+    env.run(async move {
+        let large = Options {
+            journal_file_bytes: 4 << 20,
+            ..options()
+        };
+        let logs = open_one(&inner, large.clone()).await;
+        let created = (0..LOGS).map(|number| logs.create(partition(number), config()));
+        for created in futures_util::future::join_all(created).await {
+            created.expect("created");
+        }
+        let used = {
+            let mut disk = inner.0.disk.borrow_mut();
+            let space = disk.space();
+            disk.capacity = space.total - space.available;
+            disk.capacity
+        };
+        let stopped = logs.shutdown().await;
+        assert!(
+            matches!(stopped, Err(crate::StorageError::NoSpace(_))),
+            "{stopped:?}"
+        );
+        inner.0.disk.borrow_mut().capacity = 2 * used;
+        let logs = open_one(&inner, large).await;
+        for number in 0..LOGS {
+            assert!(logs.get(partition(number)).is_some(), "{number}");
+        }
+        logs.shutdown().await.expect("now there is room");
+    })
+    .expect("it ends");
+}
+
+#[test]
+fn a_read_that_completes_side_files_on_a_full_disk_leaves_them_to_be_written_later() {
+    let env = TestEnv::new(11, DiskWorld::new());
+    let inner = env.clone();
+    let eager = || Options {
+        flush_bytes: 1,
+        tail_cache_bytes: 0,
+        ..small()
+    };
+    env.run(async move {
+        let logs = open_one(&inner, eager()).await;
+        let log = logs.create(partition(0), config()).await.expect("created");
+        for _ in 0..10 {
+            log.append(batch(&[7; 900]), 5).await.expect("appended");
+        }
+        inner.sleep(Duration::from_secs(1)).await;
+    })
+    .expect("it ends");
+    let env = TestEnv::new(12, env.kill());
+    let inner = env.clone();
+    env.run(async move {
+        let logs = open_one(&inner, eager()).await;
+        let log = logs.get(partition(0)).expect("there");
+        log.set_config(config());
+        // The journal's next file is prepared meanwhile.
+        inner.sleep(Duration::from_secs(1)).await;
+        inner.0.disk.borrow_mut().no_room = Some(DiskOperation::Write);
+        log.read(0, 1 << 20, true).await.expect("reads go on");
+        assert_eq!(inner.0.disk.borrow().no_room, None, "it was met");
+        for _ in 0..10 {
+            log.append(batch(&[8; 900]), 5).await.expect("appended");
+        }
+        inner.sleep(Duration::from_secs(1)).await;
+        assert_eq!(logs.health(), Health::Serving);
+        assert_eq!(count(&log).await, 20);
+        logs.shutdown().await.expect("shut down");
+    })
+    .expect("it ends");
+}
