@@ -320,9 +320,8 @@ async fn write<E: Env>(
             }
             running.plan = None;
         } else if task == Task::Mend {
-            if running.tidied {
-                return Ok(None);
-            }
+            // Made again from the mark on, whatever was written since into files that are not there any more.
+            running.side = None;
         } else if !running.tidied && u64::from(last.side.position) == last.length {
             return Ok(None);
         }

@@ -13,7 +13,7 @@ use crate::side::SideWriter;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use taffrail_env::disk::DiskResult;
-use taffrail_env::{DiskErrorKind, Env, File, OpenMode};
+use taffrail_env::{DiskErrorKind, DiskOperation, Env, File, OpenMode};
 use taffrail_record::{Offset, TopicPartition};
 
 /// One look goes on to further logs until it has seen this many segments.
@@ -44,7 +44,9 @@ pub async fn look<E: Env>(shard: &Rc<Shard<E>>) {
         }
         seen += bases.len();
         if let Err(error) = look_at(shard, &log, &bases).await {
-            if flush::is_of_reading(&error) || error.kind == DiskErrorKind::NoSpace {
+            let is_of_looking =
+                flush::is_of_reading(&error) || error.operation == DiskOperation::List;
+            if is_of_looking || error.kind == DiskErrorKind::NoSpace {
                 tracing::warn!("log {}: its files could not be looked at: {error}", log.id);
             } else if !log.running.borrow().gone {
                 shard.fail(error).await;
@@ -84,7 +86,13 @@ async fn look_at<E: Env>(
     };
     for (segment, lack) in found {
         match lack {
-            Lack::Itself(what) => flush::note_corrupt(shard, log, &segment, &what),
+            Lack::Itself(what) => {
+                flush::note_corrupt(shard, log, &segment, &what);
+                // Nothing more may go into a file that has no name: whoever opens it to write on finds that, and goes on in a new segment.
+                let key = (log.number, FileKind::Segment, segment.base_offset);
+                shard.files.borrow_mut().remove(&key);
+                log.running.borrow_mut().whole = None;
+            }
             Lack::Beside(kinds) => mend(shard, log, &segment, &kinds).await?,
         }
     }

@@ -69,6 +69,8 @@ pub struct DiskWorld {
     pub bytes_read: u64,
     /// What the first read of these places returns instead.
     pub lies: Vec<(PathBuf, usize, Vec<u8>)>,
+    /// Directories that cannot be listed.
+    pub unlistable: BTreeSet<PathBuf>,
     /// Sectors that cannot be read.
     pub unreadable: BTreeSet<(PathBuf, usize)>,
 }
@@ -103,6 +105,7 @@ impl DiskWorld {
             writes_after_failure: Vec::new(),
             bytes_read: 0,
             lies: Vec::new(),
+            unlistable: BTreeSet::new(),
             unreadable: BTreeSet::new(),
         }
     }
@@ -215,6 +218,9 @@ impl DiskWorld {
     }
 
     pub fn list(&self, path: &Path) -> DiskResult<Vec<Entry>> {
+        if self.unlistable.contains(path) {
+            return Err(error(DiskErrorKind::Io, DiskOperation::List, path));
+        }
         match self.names.get(path) {
             Some(Node::Directory) => {}
             Some(Node::File(_)) => {

@@ -3,8 +3,10 @@
 use super::{DIRECTORY, batch, config, new_env, open_one, partition, small};
 use crate::offline::{self, Finding};
 use crate::testing::{DiskWorld, TestEnv};
-use crate::{Log, Logs, Options, ReadError};
+use crate::{Health, Log, Logs, Options, ReadError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use taffrail_env::Clock;
 
 const SEED: u64 = 21;
 
@@ -356,4 +358,71 @@ fn a_sealed_segment_that_is_gone_is_corrupt_and_the_others_are_served() {
     let (_, found) = live(disk, 1, 60..61, true);
     let expected: Vec<i64> = (0..61).filter(|at| !(gone..next).contains(at)).collect();
     assert_eq!(found, expected);
+}
+
+/// What is done to the files of a log that is being written, between two lots of appends, and what the next look finds.
+fn amid_appends(harm: impl FnOnce(&mut DiskWorld) + 'static) -> (DiskWorld, Vec<i64>) {
+    let env = new_env(SEED);
+    let inner = env.clone();
+    let served = env.run(async move {
+        let logs = open_one(&inner, options(1)).await;
+        let log = logs.create(partition(0), config()).await.expect("created");
+        append(&log, 0..60).await;
+        inner.sleep(Duration::from_secs(1)).await;
+        harm(&mut inner.0.disk.borrow_mut());
+        logs.housekeep().await;
+        append(&log, 60..70).await;
+        assert_eq!(logs.health(), Health::Serving);
+        logs.shutdown().await.expect("shut down");
+        let logs = open_one(&inner, options(1)).await;
+        served(&logs).await
+    });
+    (env.kill(), served.expect("it ends"))
+}
+
+#[test]
+fn what_is_appended_after_a_look_that_found_no_segment_is_kept() {
+    let (_, served) = amid_appends(|disk| {
+        let last = segments(disk).pop().expect("there are segments");
+        disk.remove_file_now(&last);
+    });
+    assert!(
+        (60..70).all(|offset| served.contains(&offset)),
+        "{served:?}"
+    );
+}
+
+#[test]
+fn files_beside_a_segment_that_is_written_on_are_made_again_whole() {
+    for suffix in ["index", "timeindex", "digest"] {
+        let (disk, served) = amid_appends(move |disk| {
+            let last = segments(disk).pop().expect("there are segments");
+            disk.remove_file_now(&last.with_extension(suffix));
+        });
+        assert_eq!(served, (0..70).collect::<Vec<_>>(), "{suffix}");
+        assert_eq!(findings(disk), [], "{suffix}");
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_listed_stops_nobody() {
+    let env = new_env(SEED);
+    let inner = env.clone();
+    env.run(async move {
+        let logs = open_one(&inner, options(1)).await;
+        let log = logs.create(partition(0), config()).await.expect("created");
+        append(&log, 0..10).await;
+        inner.sleep(Duration::from_secs(1)).await;
+        let directory = {
+            let mut disk = inner.0.disk.borrow_mut();
+            let segment = segments(&disk).pop().expect("there is a segment");
+            let directory = segment.parent().expect("a directory").to_path_buf();
+            disk.unlistable.insert(directory.clone());
+            directory
+        };
+        logs.housekeep().await;
+        append(&log, 10..20).await;
+        assert_eq!(logs.health(), Health::Serving, "{}", directory.display());
+    })
+    .expect("it ends");
 }
