@@ -34,8 +34,9 @@ mod offset_for_leader_epoch;
 mod produce;
 mod sync_group;
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -65,6 +66,27 @@ pub(crate) struct Call<E: Env> {
     pub correlation_id: i32,
     pub client_id: Option<String>,
     pub peer: Peer,
+    pub memory: RequestMemory,
+}
+
+/// What is reserved for a request that is under way.
+#[derive(Clone)]
+pub(crate) struct RequestMemory(Rc<Cell<Option<Reservation>>>);
+
+impl RequestMemory {
+    pub fn new(reservation: Reservation) -> RequestMemory {
+        RequestMemory(Rc::new(Cell::new(Some(reservation))))
+    }
+
+    /// For a request that was taken apart and now waits for others: their memory must not be wanted for that of this one.
+    pub fn release(&self) {
+        drop(self.0.take());
+    }
+
+    /// What is still reserved, if anything.
+    pub fn take(&self) -> Option<Reservation> {
+        self.0.take()
+    }
 }
 
 /// What becomes of a request.
@@ -254,7 +276,15 @@ async fn serve<E: Env>(call: Call<E>, key: ApiKey, frame: Bytes, body_at: usize)
             )
         }
         ApiKey::InitProducerId => handle!(InitProducerIdRequest, init_producer_id::handle),
-        ApiKey::JoinGroup => handle!(JoinGroupRequest, join_group::handle),
+        ApiKey::JoinGroup => {
+            let request = decode(&frame, body_at, call.version);
+            let request = request.map(|request| join_group::take(&call, request));
+            drop(frame);
+            match request {
+                Ok(request) => join_group::handle(&call, request).await,
+                Err(error) => malformed(key, call.version, &error),
+            }
+        }
         ApiKey::LeaveGroup => handle!(LeaveGroupRequest, leave_group::handle),
         ApiKey::ListGroups => handle!(ListGroupsRequest, list_groups::handle),
         ApiKey::ListOffsets => handle!(ListOffsetsRequest, list_offsets::handle),
@@ -265,7 +295,15 @@ async fn serve<E: Env>(call: Call<E>, key: ApiKey, frame: Bytes, body_at: usize)
         ApiKey::OffsetForLeaderEpoch => {
             handle!(OffsetForLeaderEpochRequest, offset_for_leader_epoch::handle)
         }
-        ApiKey::SyncGroup => handle!(SyncGroupRequest, sync_group::handle),
+        ApiKey::SyncGroup => {
+            let request = decode(&frame, body_at, call.version);
+            let request = request.map(sync_group::take);
+            drop(frame);
+            match request {
+                Ok(request) => sync_group::handle(&call, request).await,
+                Err(error) => malformed(key, call.version, &error),
+            }
+        }
         // Started before it is decoded, because it has to take its place in the order.
         ApiKey::Produce => Answer::Close("a Produce request out of its order".to_string()),
     }
@@ -296,6 +334,47 @@ pub(super) fn by_topic<K: Ord + Clone, V>(
     topics
 }
 
+/// What a request asks for, each topic once and each of its partitions once, in the order in which each is there first.
+pub(super) fn distinct<'p, K: Ord + Copy>(
+    topics: impl Iterator<Item = (K, &'p [i32])>,
+) -> Vec<(K, Vec<i32>)> {
+    let mut merged: Vec<(K, Vec<i32>)> = Vec::new();
+    let mut places = BTreeMap::new();
+    for (topic, partitions) in topics {
+        let place = *places.entry(topic).or_insert_with(|| {
+            merged.push((topic, Vec::new()));
+            merged.len() - 1
+        });
+        merged[place].1.extend_from_slice(partitions);
+    }
+    for (_, partitions) in &mut merged {
+        let mut seen = BTreeSet::new();
+        partitions.retain(|partition| seen.insert(*partition));
+    }
+    merged
+}
+
+/// The most that an answer says of an error, in bytes.
+const ERROR_TEXT_MAX: usize = 1024;
+
+/// What is said of an error, cut if it is long: it may repeat what a request says, and with an answer that has no encoding the
+/// client would learn nothing of the rest of its request either.
+pub(super) fn brief(mut text: String) -> String {
+    const CUT: &str = "...";
+    if text.len() > ERROR_TEXT_MAX {
+        let mut ends = (0..=ERROR_TEXT_MAX - CUT.len()).rev();
+        let end = ends.find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or(0));
+        text.push_str(CUT);
+    }
+    text
+}
+
+/// The same of an error with its code.
+pub(super) fn in_brief((error, text): (ErrorCode, String)) -> (ErrorCode, String) {
+    (error, brief(text))
+}
+
 /// An error as the wire has it.
 pub(super) fn code(error: ErrorCode) -> i16 {
     error as i16
@@ -315,4 +394,34 @@ const fn operations(codes: &[u32]) -> i32 {
         next += 1;
     }
     bits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ERROR_TEXT_MAX, brief, distinct};
+
+    #[test]
+    fn long_texts_are_cut_between_two_characters() {
+        let whole = "x".repeat(ERROR_TEXT_MAX);
+        assert_eq!(brief(whole.clone()), whole);
+        let cut = brief(whole + "x");
+        assert_eq!((cut.len(), cut.ends_with("x...")), (ERROR_TEXT_MAX, true));
+        for begin in ["", "x", "xx", "xxx"] {
+            let cut = brief(format!("{begin}{}", "😀".repeat(10_000)));
+            assert!(cut.ends_with("😀..."), "{cut}");
+            assert!((ERROR_TEXT_MAX - 3..=ERROR_TEXT_MAX).contains(&cut.len()));
+        }
+    }
+
+    #[test]
+    fn topics_and_partitions_are_asked_for_once_each_in_their_order() {
+        let topics: [(&str, &[i32]); 4] = [
+            ("b", &[3, 1, 3]),
+            ("a", &[]),
+            ("b", &[1, 2]),
+            ("a", &[0, 0]),
+        ];
+        let expected = vec![("b", vec![3, 1, 2]), ("a", vec![0])];
+        assert_eq!(distinct(topics.into_iter()), expected);
+    }
 }

@@ -22,7 +22,7 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use taffrail_env::{Connection, Env, Instant, NetError};
 use taffrail_wire::api::ApiKey;
 
-use crate::api::{self, Answer, Call, Peer};
+use crate::api::{self, Answer, Call, Peer, RequestMemory};
 use crate::broker::Broker;
 use crate::budget::Reservation;
 use crate::deadline::until;
@@ -146,7 +146,9 @@ impl<E: Env> Requests<E> {
             }
             only_produce = is_produce;
             self.broker.counters.request(header.key.info().name);
+            let memory = RequestMemory::new(frame.reservation);
             let call = Call {
+                memory: memory.clone(),
                 broker: self.broker.clone(),
                 version: header.version,
                 correlation_id: header.correlation_id,
@@ -161,11 +163,10 @@ impl<E: Env> Requests<E> {
                 // What a producer sent before it went is appended, though nobody is left to be told.
                 return end;
             }
-            let reservation = frame.reservation;
             let answer = started.map(move |mut answer| {
                 drop(step);
                 if let Answer::Frame { held, .. } = &mut answer {
-                    held.push(reservation);
+                    held.extend(memory.take());
                 }
                 answer
             });

@@ -9,7 +9,8 @@
 
 mod replay;
 
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Cell, OnceCell, Ref, RefCell};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 
@@ -24,6 +25,7 @@ use taffrail_replication::active_active::Sequencer;
 use taffrail_replication::{Machine, Term, encoding};
 use taffrail_storage::{AppendError, LogConfig, ReadError, StorageError};
 
+use crate::group::Groups;
 use crate::metadata::{Command, Done, Duty, METADATA_TOPIC_ID, Metadata, Reply};
 use crate::node::{Audit, Difference, NodeConfig, Prefix, Replayed};
 use crate::router::Router;
@@ -98,6 +100,8 @@ pub(crate) struct Controller<E: Env> {
     applied: Cell<u64>,
     /// Something that a command obliges this node to has failed, and is to be tried again.
     unfinished: Cell<bool>,
+    /// Who forgets what groups committed of topics that are deleted.
+    groups: OnceCell<Rc<Groups<E>>>,
 }
 
 /// The metadata log's own settings: its start moves by snapshots alone, and it has room ahead for the full disk on which
@@ -146,10 +150,17 @@ impl<E: Env> Controller<E> {
             queue,
             applied: Cell::new(replayed),
             unfinished: Cell::new(false),
+            groups: OnceCell::new(),
         });
         controller.refresh_broker_settings();
         env.spawn(controller.clone().run(commands));
         Ok(controller)
+    }
+
+    /// From now on the groups are told of topics that are deleted, whoever asked for it, and whether or not he waits for the answer.
+    pub fn tell_groups(&self, groups: &Rc<Groups<E>>) {
+        let told = self.groups.set(groups.clone());
+        assert!(told.is_ok(), "a node has one set of groups");
     }
 
     /// The committed state. Not to be held across an await.
@@ -270,6 +281,9 @@ impl<E: Env> Controller<E> {
             }
             Done::TopicDeleted { topic_id, .. } => {
                 self.settings.forget_topic(TopicId(*topic_id));
+                if let Some(groups) = self.groups.get() {
+                    groups.topics_deleted(&BTreeSet::from([*topic_id]));
+                }
                 self.remove_data(TopicId(*topic_id)).await;
             }
             Done::ConfigsSet => match command {

@@ -28,7 +28,7 @@ use taffrail_env::Instant;
 use crate::config::BrokerSettings;
 
 pub use coordinator::{Coordinator, Effects, GroupDescription, GroupListing, MemberDescription};
-pub(crate) use driver::{FetchedOffset, Groups};
+pub(crate) use driver::{CommittedTopic, Groups};
 pub use record::{Record, RecordError};
 pub use request::{
     CommitOffset, CommitRequest, GroupError, HeartbeatRequest, JoinRefused, JoinReply, JoinRequest,

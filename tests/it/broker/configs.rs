@@ -176,6 +176,45 @@ fn what_cannot_be_honoured_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn keys_and_names_as_long_as_strings_can_be_are_refused_in_a_few_words() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        let long = "x".repeat(32_760);
+        let edits = [(long.as_str(), SET, Some("1"))];
+        assert_eq!(alter(&mut peer, TOPIC, "t", &edits).await, 40);
+        let edits = [("retention.ms", SET, Some(long.as_str()))];
+        assert_eq!(alter(&mut peer, TOPIC, "t", &edits).await, 40);
+        assert_eq!(alter(&mut peer, BROKER, &long, &edits).await, 42);
+        let request = AlterConfigsRequest {
+            resources: vec![WholeResource {
+                resource_type: TOPIC,
+                resource_name: "t",
+                configs: vec![WholeConfig {
+                    name: &long,
+                    value: None,
+                }],
+            }],
+            validate_only: false,
+        };
+        let reply = peer.call(2, &request).await;
+        let response: AlterConfigsResponse<'_> = reply.read();
+        assert_eq!(response.responses[0].error_code, 42);
+        let request = DescribeConfigsRequest {
+            resources: vec![DescribeConfigsResource {
+                resource_type: BROKER,
+                resource_name: &long,
+                configuration_keys: None,
+            }],
+            ..DescribeConfigsRequest::default()
+        };
+        let reply = peer.call(4, &request).await;
+        let response: DescribeConfigsResponse<'_> = reply.read();
+        assert_eq!(response.results[0].error_code, 42);
+    });
+}
+
+#[test]
 fn a_resource_that_is_named_twice_is_refused_each_time() {
     story(config(1), |place| async move {
         let mut peer = place.peer().await;

@@ -9,15 +9,17 @@ use taffrail_sim::{DiskOptions, FaultKind, NodeOptions, Rates, Simulation};
 use taffrail_wire::join_group::JoinGroupRequestProtocol;
 use taffrail_wire::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use taffrail_wire::offset_delete::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
-use taffrail_wire::offset_fetch::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use taffrail_wire::offset_fetch::{
+    OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
 use taffrail_wire::sync_group::SyncGroupRequestAssignment;
 use taffrail_wire::{
-    DeleteGroupsRequest, DeleteGroupsResponse, ErrorCode, FindCoordinatorRequest,
-    FindCoordinatorResponse, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest,
-    JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest,
-    ListGroupsResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest,
-    OffsetDeleteResponse, OffsetFetchRequest, OffsetFetchResponse, SyncGroupRequest,
-    SyncGroupResponse,
+    DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
+    ErrorCode, FindCoordinatorRequest, FindCoordinatorResponse, HeartbeatRequest,
+    HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
+    ListGroupsRequest, ListGroupsResponse, OffsetCommitRequest, OffsetCommitResponse,
+    OffsetDeleteRequest, OffsetDeleteResponse, OffsetFetchRequest, OffsetFetchResponse,
+    SyncGroupRequest, SyncGroupResponse,
 };
 
 const NOT_AVAILABLE: i16 = ErrorCode::CoordinatorNotAvailable as i16;
@@ -423,6 +425,38 @@ fn a_topic_of_the_same_name_does_not_inherit_offsets() {
 }
 
 #[test]
+fn an_offset_that_is_kept_for_a_while_is_of_its_topic_alone() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        peer.find_coordinator().await;
+        let request = OffsetCommitRequest {
+            group_id: "g",
+            retention_time_ms: 86_400_000,
+            topics: vec![OffsetCommitRequestTopic {
+                name: "t",
+                partitions: vec![OffsetCommitRequestPartition {
+                    committed_offset: 5,
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let reply = peer.call(4, &request).await;
+        let response: OffsetCommitResponse<'_> = reply.read();
+        assert_eq!(response.topics[0].partitions[0].error_code, 0);
+        assert_eq!(peer.fetch_offset("g").await, Ok(5));
+        // The log says the same as the memory.
+        place.audit().await;
+        assert_eq!(peer.delete("t").await, 0);
+        peer.create("t", 1, &[]).await;
+        assert_eq!(peer.fetch_offset("g").await, Ok(-1));
+        place.audit().await;
+    });
+}
+
+#[test]
 fn a_full_disk_refuses_commits_without_reading_the_groups_again_for_each() {
     let outcome = Simulation::new("broker", 9).run(move |world| async move {
         let machine = world.add_node(NodeOptions {
@@ -562,6 +596,75 @@ async fn forget_offsets(
 }
 
 #[test]
+fn members_that_wait_for_each_other_hold_up_nobody() {
+    const MEMBERS: usize = 30;
+    let mut small = config(1);
+    small.memory_bytes = 8 << 20;
+    set(&mut small, "group.initial.rebalance.delay.ms", "5000");
+    set(&mut small, "max.connection.creation.rate.per.ip", "1000");
+    story(small, |place| async move {
+        let mut asking = place.peer().await;
+        asking.create("t", 1, &[]).await;
+        asking.find_coordinator().await;
+        // Long requests, of which the group keeps little.
+        let reason = "because ".repeat(2500);
+        let mut members = Vec::new();
+        for _ in 0..MEMBERS {
+            let mut member = place.peer().await;
+            member.send_join("", None).await;
+            let (_, id) = member.receive_join().await.expect_err("an id comes first");
+            let mut request = join(&id, None);
+            request.reason = Some(&reason);
+            member.send(9, &request).await;
+            members.push(member);
+        }
+        place.env.sleep(Duration::from_secs(1)).await;
+        let (_, took) = place.timed(asking.topic_id("t")).await;
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        for member in &mut members {
+            let joined = member.receive_join().await.expect("joined");
+            assert_eq!(joined.generation, 1);
+        }
+    });
+}
+
+#[test]
+fn a_deletion_whose_asker_has_hung_up_takes_the_committed_offsets_too() {
+    const UNKNOWN_TOPIC: i16 = ErrorCode::UnknownTopicOrPartition as i16;
+    let mut tidy = config(1);
+    // A group of which nothing is left goes then.
+    set(&mut tidy, "offsets.retention.check.interval.ms", "100");
+    story(tidy, |place| async move {
+        let mut peer = place.peer().await;
+        peer.find_coordinator().await;
+        let mut deleted = 0;
+        for delay in (0..4000).step_by(100) {
+            peer.create("t", 1, &[]).await;
+            assert_eq!(peer.commit("g", 1).await, 0);
+            let mut hasty = place.peer().await;
+            let request = taffrail_wire::DeleteTopicsRequest {
+                topic_names: vec!["t"],
+                ..Default::default()
+            };
+            hasty.send(5, &request).await;
+            place.env.sleep(Duration::from_micros(delay)).await;
+            drop(hasty);
+            place.env.sleep(Duration::from_secs(1)).await;
+            if peer.fetch("t", 0, 0).await.0 != UNKNOWN_TOPIC {
+                assert_eq!(peer.delete("t").await, 0);
+                place.env.sleep(Duration::from_secs(1)).await;
+            } else {
+                deleted += 1;
+            }
+            let reply = peer.call(4, &ListGroupsRequest::default()).await;
+            let left = reply.read::<ListGroupsResponse<'_>>().groups.len();
+            assert_eq!(left, 0, "hung up after {delay} microseconds");
+        }
+        assert!(deleted > 1);
+    });
+}
+
+#[test]
 fn offsets_of_partitions_that_are_not_there_are_not_deleted_and_the_group_stays() {
     story(config(1), |place| async move {
         let mut peer = place.peer().await;
@@ -594,5 +697,135 @@ fn offsets_of_partitions_that_are_not_there_are_not_deleted_and_the_group_stays(
         let reply = peer.call(4, &ListGroupsRequest::default()).await;
         assert_eq!(reply.read::<ListGroupsResponse<'_>>().groups.len(), 0);
         place.audit().await;
+    });
+}
+
+/// Offsets of an answer, by topic: partition and offset.
+type Offsets<'r> = Vec<(&'r str, Vec<(i32, i64)>)>;
+
+/// Partitions that are wanted, by topic.
+type Wanted<'r> = [(&'r str, &'r [i32])];
+
+/// A request for partitions of topics of groups, in version 9.
+fn offsets_of<'r>(groups: &[(&'r str, Option<&Wanted<'r>>)]) -> OffsetFetchRequest<'r> {
+    let topic = |(name, indexes): &(&'r str, &'r [i32])| OffsetFetchRequestTopics {
+        name,
+        partition_indexes: indexes.to_vec(),
+        ..Default::default()
+    };
+    let groups = groups
+        .iter()
+        .map(|(group_id, topics)| OffsetFetchRequestGroup {
+            group_id,
+            topics: topics.map(|topics| topics.iter().map(topic).collect()),
+            ..Default::default()
+        });
+    OffsetFetchRequest {
+        groups: groups.collect(),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn offsets_that_are_asked_for_again_and_again_are_answered_once() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        peer.find_coordinator().await;
+        assert_eq!(peer.commit("g", 5).await, 0);
+        for group_id in ["other", "all"] {
+            assert_eq!(peer.committed(&place, group_id).await, -1);
+        }
+        let again = [0, 7, 0].repeat(10_000);
+        let request = OffsetFetchRequest {
+            group_id: "g",
+            topics: Some(
+                [("u", vec![]), ("t", again.clone()), ("t", vec![8])]
+                    .map(|(name, partition_indexes)| OffsetFetchRequestTopic {
+                        name,
+                        partition_indexes,
+                    })
+                    .to_vec(),
+            ),
+            ..Default::default()
+        };
+        let reply = peer.call(5, &request).await;
+        let response: OffsetFetchResponse<'_> = reply.read();
+        let told = response.topics.iter().map(|topic| {
+            let partitions = topic.partitions.iter();
+            let partitions = partitions.map(|told| (told.partition_index, told.committed_offset));
+            (topic.name, partitions.collect())
+        });
+        let expected: Offsets<'_> = vec![("u", vec![]), ("t", vec![(0, 5), (7, -1), (8, -1)])];
+        assert_eq!(told.collect::<Offsets<'_>>(), expected);
+        let request = offsets_of(&[
+            ("g", Some(&[("t", &again)])),
+            ("other", Some(&[("t", &[0])])),
+            ("g", Some(&[("t", &[8]), ("u", &[0])])),
+            ("all", Some(&[("t", &[0])])),
+            ("all", None),
+        ]);
+        let reply = peer.call(9, &request).await;
+        let response: OffsetFetchResponse<'_> = reply.read();
+        let told = response.groups.iter().map(|group| {
+            let topics = group.topics.iter().map(|topic| {
+                let partitions = topic.partitions.iter();
+                let partitions =
+                    partitions.map(|told| (told.partition_index, told.committed_offset));
+                (topic.name, partitions.collect())
+            });
+            (group.group_id, topics.collect())
+        });
+        let expected: Vec<(&str, Offsets<'_>)> = vec![
+            (
+                "g",
+                vec![("t", vec![(0, 5), (7, -1), (8, -1)]), ("u", vec![(0, -1)])],
+            ),
+            ("other", vec![("t", vec![(0, -1)])]),
+            ("all", vec![]),
+        ];
+        assert_eq!(told.collect::<Vec<(&str, Offsets<'_>)>>(), expected);
+    });
+}
+
+#[test]
+fn groups_that_are_asked_for_again_and_again_are_described_once() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 1, &[]).await;
+        peer.find_coordinator().await;
+        assert_eq!(peer.commit("g", 5).await, 0);
+        assert_eq!(peer.committed(&place, "none").await, -1);
+        let request = DescribeGroupsRequest {
+            groups: ["g", "none", "g"].repeat(10_000),
+            ..Default::default()
+        };
+        let reply = peer.call(5, &request).await;
+        let response: DescribeGroupsResponse<'_> = reply.read();
+        let told = response.groups.iter();
+        let told: Vec<_> = told
+            .map(|group| (group.group_id, group.group_state))
+            .collect();
+        assert_eq!(told, [("g", "Empty"), ("none", "Dead")]);
+        let long = "x".repeat(32_760);
+        assert_eq!(peer.committed(&place, &long).await, -1);
+        let request = DescribeGroupsRequest {
+            groups: vec![long.as_str()],
+            ..Default::default()
+        };
+        let reply = peer.call(6, &request).await;
+        let response: DescribeGroupsResponse<'_> = reply.read();
+        let told = &response.groups[0];
+        assert_eq!((told.error_code, told.group_id), (69, long.as_str()));
+        assert!(told.error_message.is_some_and(|text| text.len() <= 1024));
+        let request = FindCoordinatorRequest {
+            coordinator_keys: ["g", "none", "g"].repeat(10_000),
+            ..Default::default()
+        };
+        let reply = peer.call(6, &request).await;
+        let response: FindCoordinatorResponse<'_> = reply.read();
+        let told = response.coordinators.iter();
+        let told: Vec<_> = told.map(|found| (found.key, found.node_id)).collect();
+        assert_eq!(told, [("g", 1), ("none", 1)]);
     });
 }

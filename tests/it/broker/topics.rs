@@ -15,7 +15,7 @@ use taffrail_wire::{
     DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
     DescribeClusterRequest, DescribeClusterResponse, DescribeProducersRequest,
     DescribeProducersResponse, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
-    MetadataRequest, MetadataResponse,
+    ErrorCode, MetadataRequest, MetadataResponse,
 };
 
 impl Peer {
@@ -581,6 +581,30 @@ fn a_page_begins_at_a_partition_that_was_asked_for() {
 }
 
 #[test]
+fn a_value_as_long_as_strings_can_be_is_refused_in_a_few_words() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        for (name, value) in [("a", "x".repeat(32_760)), ("b", "\u{1}".repeat(10_000))] {
+            let request = CreateTopicsRequest {
+                topics: vec![
+                    new_topic(name, 1, &[]),
+                    new_topic("bad", 1, &[("retention.ms", &value)]),
+                ],
+                ..CreateTopicsRequest::default()
+            };
+            let reply = peer.call(7, &request).await;
+            let response: CreateTopicsResponse<'_> = reply.read();
+            let errors = response.topics.iter().map(|topic| topic.error_code);
+            assert_eq!(errors.collect::<Vec<_>>(), [0, 40]);
+            let text = response.topics[1].error_message.expect("a reason");
+            assert!(text.starts_with("Invalid value"), "{text}");
+            assert!(text.ends_with("..."), "{text}");
+            assert!(text.len() <= 1024, "{text}");
+        }
+    });
+}
+
+#[test]
 fn producers_of_a_topic_that_cannot_be_are_not_described() {
     story(config(1), |place| async move {
         let mut peer = place.peer().await;
@@ -597,6 +621,37 @@ fn producers_of_a_topic_that_cannot_be_are_not_described() {
         let errors = response.topics.iter();
         let errors: Vec<_> = errors.map(|topic| topic.partitions[0].error_code).collect();
         assert_eq!(errors, [17, 0, 17, 3]);
+    });
+}
+
+#[test]
+fn producers_that_are_asked_for_again_and_again_are_described_once() {
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        peer.create("t", 2, &[]).await;
+        let topic = |(name, partition_indexes)| DescribedTopic {
+            name,
+            partition_indexes,
+        };
+        let again = [1, 0, 7].repeat(10_000);
+        let topics = [("t", again), ("u", vec![0]), ("t", vec![0, 8])];
+        let request = DescribeProducersRequest {
+            topics: topics.map(topic).to_vec(),
+        };
+        let reply = peer.call(0, &request).await;
+        let response: DescribeProducersResponse<'_> = reply.read();
+        let told = response.topics.iter().flat_map(|topic| {
+            let partitions = topic.partitions.iter();
+            partitions.map(|told| (topic.name, told.partition_index, told.error_code))
+        });
+        let expected = [
+            ("t", 1, 0),
+            ("t", 0, 0),
+            ("t", 7, 3),
+            ("t", 8, 3),
+            ("u", 0, 3),
+        ];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
     });
 }
 
@@ -642,6 +697,33 @@ fn a_thousand_topics_come_and_go_in_one_request_each() {
         let response: DeleteTopicsResponse<'_> = reply.read();
         assert!(response.responses.iter().all(|topic| topic.error_code == 0));
         assert_eq!(place.inspect().await.partitions, []);
+    });
+}
+
+#[test]
+fn a_request_may_not_ask_for_more_partitions_than_are_planned_at_once() {
+    const POLICY_VIOLATION: i16 = ErrorCode::PolicyViolation as i16;
+    const INVALID_PARTITIONS: i16 = ErrorCode::InvalidPartitions as i16;
+    story(config(1), |place| async move {
+        let mut peer = place.peer().await;
+        let cases: [(&[(&str, i32)], &[i16]); 3] = [
+            (&[("a", 9_999), ("b", 2)], &[POLICY_VIOLATION; 2]),
+            // Without a number it is the broker's: 1.
+            (&[("a", 10_000), ("b", -1)], &[POLICY_VIOLATION; 2]),
+            (&[("a", 10_001), ("b", 3)], &[INVALID_PARTITIONS, 0]),
+        ];
+        for (topics, errors) in cases {
+            let topics = topics.iter();
+            let request = CreateTopicsRequest {
+                topics: topics.map(|(name, n)| new_topic(name, *n, &[])).collect(),
+                ..CreateTopicsRequest::default()
+            };
+            let reply = peer.call(7, &request).await;
+            let response: CreateTopicsResponse<'_> = reply.read();
+            let answered = response.topics.iter().map(|topic| topic.error_code);
+            assert_eq!(answered.collect::<Vec<_>>(), errors);
+        }
+        assert_eq!(place.inspect().await.partitions.len(), 3);
     });
 }
 

@@ -21,7 +21,7 @@ use taffrail_wire::incremental_alter_configs::{
 
 use super::create_topics::duplicates;
 use super::describe_configs::{BROKER, TOPIC};
-use super::{Answer, Call, code};
+use super::{Answer, Call, code, in_brief};
 use crate::broker::Broker;
 use crate::config::{
     BrokerSettings, Kind, Refusal, Scope, TopicSettings, check_batch_bytes, foreign, nearest,
@@ -67,16 +67,9 @@ pub(crate) async fn handle_incremental<E: Env>(
             .map(|config| (config.name, config.config_operation, config.value))
             .collect();
         let (kind, name) = (resource.resource_type, resource.resource_name);
-        results.push(
-            alter(
-                &call.broker,
-                (kind, name),
-                edits,
-                Rest::Stays,
-                request.validate_only,
-            )
-            .await,
-        );
+        let only_judge = request.validate_only;
+        let altered = alter(&call.broker, (kind, name), edits, Rest::Stays, only_judge).await;
+        results.push(altered.map_err(in_brief));
     }
     let responses = request.resources.iter().zip(&results);
     let responses = responses.map(|(resource, result)| IncrementalResponse {
@@ -105,16 +98,9 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: AlterConfigsRequest<
         let edits: Vec<Edit<'_>> = configs
             .map(|config| (config.name, SET, config.value))
             .collect();
-        results.push(
-            alter(
-                &call.broker,
-                (kind, name),
-                edits,
-                Rest::Goes,
-                request.validate_only,
-            )
-            .await,
-        );
+        let only_judge = request.validate_only;
+        let altered = alter(&call.broker, (kind, name), edits, Rest::Goes, only_judge).await;
+        results.push(altered.map_err(in_brief));
     }
     let responses = request.resources.iter().zip(&results);
     let responses = responses.map(|(resource, result)| AlterConfigsResourceResponse {

@@ -12,7 +12,7 @@ use taffrail_wire::create_topics::{
 };
 
 use super::alter_configs::canonical_of_topic;
-use super::{Answer, Call, code};
+use super::{Answer, Call, code, in_brief};
 use crate::broker::Broker;
 use crate::config::{Resolved, TopicSettings};
 use crate::metadata::{
@@ -21,6 +21,8 @@ use crate::metadata::{
 
 /// Topics in one request.
 const TOPICS_MAX: usize = 1000;
+/// Partitions of all new topics of one request together, as in Kafka.
+const PARTITIONS_MAX: usize = 10_000;
 
 /// A topic that could be created.
 struct Planned {
@@ -45,13 +47,10 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: CreateTopicsRequest<
     let mut seen = BTreeSet::new();
     let named = request.topics.iter();
     let named: Vec<_> = named.filter(|topic| seen.insert(topic.name)).collect();
-    let is_too_many = request.topics.len() > TOPICS_MAX;
+    let excess = excess(broker.settings.broker().num_partitions, &request);
     let results = join_all(named.iter().map(async |topic| {
-        if is_too_many {
-            return Err((
-                ErrorCode::PolicyViolation,
-                format!("more than {TOPICS_MAX} topics in one request"),
-            ));
+        if let Some(excess) = &excess {
+            return Err((ErrorCode::PolicyViolation, excess.clone()));
         }
         if twice.contains(&topic.name) {
             return Err((
@@ -59,7 +58,8 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: CreateTopicsRequest<
                 "Duplicate topic name.".to_string(),
             ));
         }
-        create(broker, topic, request.validate_only).await
+        let created = create(broker, topic, request.validate_only).await;
+        created.map_err(in_brief)
     }))
     .await;
     let topics = named.iter().zip(&results);
@@ -84,6 +84,24 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: CreateTopicsRequest<
         topics: topics.collect(),
         ..CreateTopicsResponse::default()
     })
+}
+
+/// What there is too much of in the request, if anything: everything it asks for is planned at once.
+fn excess(partitions_of_default: i32, request: &CreateTopicsRequest<'_>) -> Option<String> {
+    if request.topics.len() > TOPICS_MAX {
+        return Some(format!("more than {TOPICS_MAX} topics in one request"));
+    }
+    let partitions = request.topics.iter().map(|topic| {
+        let asked = match topic.num_partitions {
+            -1 if topic.assignments.is_empty() => partitions_of_default,
+            asked => asked,
+        };
+        (usize::try_from(asked).unwrap_or(0)).max(topic.assignments.len())
+    });
+    // What is too much for one topic is refused for that topic alone.
+    let partitions = partitions.filter(|partitions| *partitions <= PARTITIONS_PER_TOPIC_MAX);
+    (partitions.sum::<usize>() > PARTITIONS_MAX)
+        .then(|| "Excessively large number of partitions per request.".to_string())
 }
 
 /// What occurs more than once.

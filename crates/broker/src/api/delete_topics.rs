@@ -143,7 +143,6 @@ async fn delete<E: Env>(call: &Call<E>, name: Option<&str>, id: TopicId) -> Dele
     }
     match broker.submit(Command::DeleteTopic { topic: key }).await {
         Ok(Done::TopicDeleted { topic_id, name }) => {
-            broker.groups.topics_deleted(&BTreeSet::from([topic_id]));
             deleted.topic_id = TopicId(topic_id);
             deleted.name = Some(name);
         }

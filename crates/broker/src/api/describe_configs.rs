@@ -7,7 +7,7 @@ use taffrail_wire::describe_configs::{
     DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
 };
 
-use super::{Answer, Call, code};
+use super::{Answer, Call, code, in_brief};
 use crate::broker::Broker;
 use crate::config::{BrokerSettings, Kind, Resolved, Scope, Source, TopicSettings};
 use crate::metadata::validate_topic_name;
@@ -52,7 +52,7 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: DescribeConfigsReque
                 let text = format!("only {room} resources can be described at once");
                 return Err((ErrorCode::InvalidRequest, text));
             }
-            let mut described = describe(&call.broker, resource)?;
+            let mut described = describe(&call.broker, resource).map_err(in_brief)?;
             // An empty list of keys is no choice, as in Kafka.
             let keys = resource.configuration_keys.as_ref();
             if let Some(keys) = keys.filter(|keys| !keys.is_empty()) {

@@ -1,26 +1,40 @@
 //! DescribeGroups: groups with their members and what each is assigned.
 
+use std::collections::BTreeSet;
+
 use taffrail_env::Env;
 use taffrail_wire::describe_groups::{
     DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
 };
 
 use super::groups::GROUP_OPERATIONS;
-use super::{Answer, Call, NO_OPERATIONS, code, groups};
+use super::{Answer, Call, NO_OPERATIONS, brief, code, groups};
 use crate::group::{GroupDescription, GroupError};
 
+/// About what a group takes in an answer beside its members, put together and encoded.
+const GROUP_COST: usize = 512;
 /// A group that is not there is an error from this version on, and a dead group before.
 const NOT_FOUND_SINCE: i16 = 6;
 
 pub(crate) async fn handle<E: Env>(call: &Call<E>, request: DescribeGroupsRequest<'_>) -> Answer {
-    let mut described = Vec::with_capacity(request.groups.len());
-    for group_id in &request.groups {
-        let message = format!("Group {group_id} not found.");
-        described.push((
-            *group_id,
-            call.broker.groups.describe(group_id).await,
-            message,
-        ));
+    // A group is answered once, however often it is there.
+    let mut seen = BTreeSet::new();
+    let named = request.groups.iter().copied();
+    let named: Vec<&str> = named.filter(|group_id| seen.insert(*group_id)).collect();
+    let reservation = call
+        .broker
+        .budget
+        .responses
+        .reserve(cost(call, &named))
+        .await;
+    let mut described = Vec::with_capacity(named.len());
+    for group_id in named {
+        let description = call.broker.groups.describe(group_id).await;
+        let message = match &description {
+            Err(GroupError::GroupNotFound) => brief(format!("Group {group_id} not found.")),
+            _ => String::new(),
+        };
+        described.push((group_id, description, message));
     }
     let authorized_operations = if request.include_authorized_operations {
         GROUP_OPERATIONS
@@ -52,10 +66,19 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: DescribeGroupsReques
             },
         }
     });
-    call.answer(&DescribeGroupsResponse {
+    let response = DescribeGroupsResponse {
         groups: groups.collect(),
         ..DescribeGroupsResponse::default()
-    })
+    };
+    call.answer(&response).holding(Some(reservation))
+}
+
+/// About how much memory the answer takes.
+fn cost<E: Env>(call: &Call<E>, named: &[&str]) -> usize {
+    let costs = named
+        .iter()
+        .map(|group_id| group_id.len() + call.broker.groups.described_bytes(group_id));
+    named.len() * GROUP_COST + 2 * costs.sum::<usize>()
 }
 
 fn describe<'r>(

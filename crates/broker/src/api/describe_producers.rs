@@ -7,30 +7,45 @@ use taffrail_wire::describe_producers::{
     TopicResponse,
 };
 
-use super::{Answer, Call, code};
+use super::{Answer, Call, code, distinct};
 use crate::metadata::validate_topic_name;
 use crate::session::TopicRef;
+
+/// About what a partition takes in an answer, put together and encoded.
+const PARTITION_COST: usize = 128;
+/// The same of a producer.
+const PRODUCER_COST: usize = 128;
 
 pub(crate) async fn handle<E: Env>(
     call: &Call<E>,
     request: DescribeProducersRequest<'_>,
 ) -> Answer {
-    let mut topics = Vec::with_capacity(request.topics.len());
-    for topic in &request.topics {
-        let named = TopicRef::Name(topic.name.into());
-        let invalid = validate_topic_name(topic.name).is_err();
-        let mut partitions = Vec::with_capacity(topic.partition_indexes.len());
-        for partition in &topic.partition_indexes {
+    let asked = request.topics.iter();
+    let asked = distinct(asked.map(|topic| (topic.name, topic.partition_indexes.as_slice())));
+    let counts = asked.iter().map(|(_, indexes)| 1 + indexes.len());
+    let cost = counts.sum::<usize>() * PARTITION_COST;
+    let mut reservation = call.broker.budget.responses.reserve(cost).await;
+    let mut topics = Vec::with_capacity(asked.len());
+    for (name, indexes) in asked {
+        let named = TopicRef::Name(name.into());
+        let invalid = validate_topic_name(name).is_err();
+        let mut partitions = Vec::with_capacity(indexes.len());
+        for partition_index in indexes {
             let mut response = PartitionResponse {
-                partition_index: *partition,
+                partition_index,
                 ..PartitionResponse::default()
             };
             let found = match invalid {
                 true => Err(ErrorCode::InvalidTopicException),
-                false => find(call, &named, *partition).await,
+                false => find(call, &named, partition_index).await,
             };
             match found {
-                Ok(producers) => response.active_producers = producers,
+                Ok(producers) => {
+                    // How many there are is not known before.
+                    let cost = producers.len() * PRODUCER_COST;
+                    reservation.resize(reservation.bytes() + cost);
+                    response.active_producers = producers;
+                }
                 Err(error) => {
                     response.error_code = code(error);
                     response.error_message = Some(error.message());
@@ -38,15 +53,13 @@ pub(crate) async fn handle<E: Env>(
             }
             partitions.push(response);
         }
-        topics.push(TopicResponse {
-            name: topic.name,
-            partitions,
-        });
+        topics.push(TopicResponse { name, partitions });
     }
-    call.answer(&DescribeProducersResponse {
+    let response = DescribeProducersResponse {
         topics,
         ..DescribeProducersResponse::default()
-    })
+    };
+    call.answer(&response).holding(Some(reservation))
 }
 
 async fn find<E: Env>(

@@ -2,6 +2,8 @@
 //!
 //! There are no transactions and no share groups here; who asks for their coordinators is told so for good.
 
+use std::collections::BTreeSet;
+
 use taffrail_env::Env;
 use taffrail_wire::ErrorCode;
 use taffrail_wire::find_coordinator::{
@@ -56,12 +58,12 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: FindCoordinatorReque
         error_code,
         error_message,
     };
+    // A key is answered once, however often it is there.
+    let mut seen = BTreeSet::new();
+    let keys = request.coordinator_keys.into_iter();
+    let keys = keys.filter(|key| seen.insert(*key));
     call.answer(&FindCoordinatorResponse {
-        coordinators: request
-            .coordinator_keys
-            .into_iter()
-            .map(coordinator)
-            .collect(),
+        coordinators: keys.map(coordinator).collect(),
         ..FindCoordinatorResponse::default()
     })
 }

@@ -16,9 +16,10 @@ const REBALANCE_TIMEOUT_SINCE: i16 = 1;
 /// There may be no protocol, from this version on.
 const NO_PROTOCOL_SINCE: i16 = 7;
 
-pub(crate) async fn handle<E: Env>(call: &Call<E>, request: JoinGroupRequest<'_>) -> Answer {
+/// All that is needed of a request, so that its frame may go.
+pub(crate) fn take<E: Env>(call: &Call<E>, request: JoinGroupRequest<'_>) -> JoinRequest {
     let name = request.group_instance_id.unwrap_or(call.client_id());
-    let join = JoinRequest {
+    JoinRequest {
         group_id: request.group_id.to_string(),
         member_id: request.member_id.to_string(),
         instance_id: request.group_instance_id.map(str::to_string),
@@ -42,7 +43,12 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: JoinGroupRequest<'_>
         new_member_id: call.broker.groups.new_member_id(name),
         member_id_required: call.version >= MEMBER_ID_REQUIRED_SINCE,
         can_skip_assignment: call.version >= SKIP_ASSIGNMENT_SINCE,
-    };
+    }
+}
+
+pub(crate) async fn handle<E: Env>(call: &Call<E>, join: JoinRequest) -> Answer {
+    // It is answered when others have joined, and what it leaves behind is counted with the groups.
+    call.memory.release();
     match call.broker.groups.join(join).await {
         Ok(joined) => call.answer(&JoinGroupResponse {
             generation_id: joined.generation,

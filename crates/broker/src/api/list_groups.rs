@@ -9,6 +9,9 @@ use super::{Answer, Call, code, groups};
 const CLASSIC: &str = "classic";
 
 pub(crate) async fn handle<E: Env>(call: &Call<E>, request: ListGroupsRequest<'_>) -> Answer {
+    // Collected and encoded.
+    let cost = 2 * call.broker.groups.listed_bytes();
+    let reservation = call.broker.budget.responses.reserve(cost).await;
     let groups = match call.broker.groups.list().await {
         Ok(groups) => groups,
         Err(refused) => {
@@ -33,8 +36,9 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: ListGroupsRequest<'_
         group_state: group.state.name(),
         group_type: CLASSIC,
     });
-    call.answer(&ListGroupsResponse {
+    let response = ListGroupsResponse {
         groups: listed.collect(),
         ..ListGroupsResponse::default()
-    })
+    };
+    call.answer(&response).holding(Some(reservation))
 }

@@ -2,18 +2,22 @@
 //!
 //! An offset is that of a topic id. If another topic has the name now, or none, there is no offset.
 
+use std::collections::BTreeMap;
+
 use taffrail_env::Env;
 use taffrail_wire::ErrorCode;
 use taffrail_wire::offset_fetch::{
-    OffsetFetchRequest, OffsetFetchResponse, OffsetFetchResponseGroup,
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchResponse, OffsetFetchResponseGroup,
     OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
     OffsetFetchResponseTopics,
 };
 
-use super::{Answer, Call, code, groups};
-use crate::group::{CommittedOffset, FetchedOffset, GroupError};
+use super::{Answer, Call, code, distinct, groups};
+use crate::group::{CommittedOffset, CommittedTopic, GroupError};
 use crate::metadata::RawTopicId;
 
+/// About what a group, a topic or a partition takes in an answer, put together and encoded.
+const PARTITION_COST: usize = 256;
 /// Several groups are asked for at once from this version on.
 const BATCHES_SINCE: i16 = 8;
 /// Topics are named by id from this version on.
@@ -21,13 +25,10 @@ const TOPIC_IDS_SINCE: i16 = 10;
 /// An error of the whole group has a place of its own from this version on.
 const GROUP_ERROR_SINCE: i16 = 2;
 
-/// A topic as a request names it, and the partitions that are wanted of it.
-struct Wanted {
-    name: String,
-    topic_id: RawTopicId,
-    partitions: Vec<i32>,
-    error: Option<ErrorCode>,
-}
+/// A topic as a request names it: by name, or by id.
+type TopicKey<'r> = (&'r str, RawTopicId);
+/// The partitions that are wanted, by topic, or `None` for all that there is.
+type Wanted<'r> = Option<Vec<(TopicKey<'r>, Vec<i32>)>>;
 
 /// What is known of a topic.
 struct Found {
@@ -37,20 +38,34 @@ struct Found {
     partitions: Vec<(i32, Option<CommittedOffset>, i16)>,
 }
 
+impl Found {
+    /// About what it takes, put together and encoded.
+    fn cost(&self) -> usize {
+        let partitions = self.partitions.iter();
+        let costs = partitions.map(|(_, committed, _)| {
+            let metadata = committed.as_ref().map_or(0, |kept| kept.metadata.len());
+            PARTITION_COST + 2 * metadata
+        });
+        PARTITION_COST + 2 * self.name.len() + costs.sum::<usize>()
+    }
+}
+
 pub(crate) async fn handle<E: Env>(call: &Call<E>, request: OffsetFetchRequest<'_>) -> Answer {
     if call.version < BATCHES_SINCE {
         return handle_one(call, request).await;
     }
-    let mut groups = Vec::with_capacity(request.groups.len());
-    for group in &request.groups {
-        let wanted = group.topics.as_ref().map(|topics| {
-            let topic = |topic: &taffrail_wire::offset_fetch::OffsetFetchRequestTopics<'_>| {
-                wanted(call, topic.name, topic.topic_id, &topic.partition_indexes)
-            };
-            topics.iter().map(topic).collect::<Vec<_>>()
-        });
-        groups.push((group.group_id, find(call, group.group_id, wanted).await));
+    let asked = asked(&request.groups);
+    let costs = asked
+        .iter()
+        .map(|(group_id, wanted)| cost(call, group_id, wanted));
+    let mut reservation = call.broker.budget.responses.reserve(costs.sum()).await;
+    let mut groups = Vec::with_capacity(asked.len());
+    for (group_id, wanted) in asked {
+        groups.push((group_id, find(call, group_id, wanted).await));
     }
+    let found = groups.iter().filter_map(|(_, found)| found.as_ref().ok());
+    let taken: usize = found.flatten().map(Found::cost).sum();
+    reservation.resize(reservation.bytes().max(taken));
     let groups = groups.iter().map(|(group_id, found)| match found {
         Ok(topics) => OffsetFetchResponseGroup {
             group_id,
@@ -63,38 +78,26 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: OffsetFetchRequest<'
             error_code: code(groups::error(*refused)),
         },
     });
-    call.answer(&OffsetFetchResponse {
+    let response = OffsetFetchResponse {
         groups: groups.collect(),
         ..OffsetFetchResponse::default()
-    })
+    };
+    call.answer(&response).holding(Some(reservation))
 }
 
 async fn handle_one<E: Env>(call: &Call<E>, request: OffsetFetchRequest<'_>) -> Answer {
-    let wanted = request.topics.as_ref().map(|topics| {
-        let topics = topics.iter();
-        topics
-            .map(|topic| wanted(call, topic.name, [0; 16], &topic.partition_indexes))
-            .collect::<Vec<_>>()
-    });
+    let wanted = wanted(&request);
+    let cost = cost(call, request.group_id, &wanted);
+    let mut reservation = call.broker.budget.responses.reserve(cost).await;
     let (topics, error_code) = match find(call, request.group_id, wanted).await {
         Ok(topics) => (topics, 0),
         Err(refused) if call.version >= GROUP_ERROR_SINCE => {
             (Vec::new(), code(groups::error(refused)))
         }
-        Err(refused) => {
-            let error = code(groups::error(refused));
-            let topics = request.topics.iter().flatten().map(|topic| Found {
-                name: topic.name.to_string(),
-                topic_id: [0; 16],
-                partitions: topic
-                    .partition_indexes
-                    .iter()
-                    .map(|index| (*index, None, error))
-                    .collect(),
-            });
-            (topics.collect(), 0)
-        }
+        Err(refused) => (refuse(&request, code(groups::error(refused))), 0),
     };
+    let taken: usize = topics.iter().map(Found::cost).sum();
+    reservation.resize(reservation.bytes().max(taken));
     let topics = topics.iter().map(|topic| OffsetFetchResponseTopic {
         name: &topic.name,
         partitions: topic
@@ -117,11 +120,76 @@ async fn handle_one<E: Env>(call: &Call<E>, request: OffsetFetchRequest<'_>) -> 
             )
             .collect(),
     });
-    call.answer(&OffsetFetchResponse {
+    let response = OffsetFetchResponse {
         topics: topics.collect(),
         error_code,
         ..OffsetFetchResponse::default()
-    })
+    };
+    call.answer(&response).holding(Some(reservation))
+}
+
+/// The groups that are asked for, each once, and what is wanted of each: of a group that is there more than once, all that was
+/// wanted of it.
+fn asked<'r>(groups: &'r [OffsetFetchRequestGroup<'r>]) -> Vec<(&'r str, Wanted<'r>)> {
+    let mut merged: Vec<(&str, Vec<&OffsetFetchRequestGroup<'_>>)> = Vec::new();
+    let mut places = BTreeMap::new();
+    for group in groups {
+        let place = *places.entry(group.group_id).or_insert_with(|| {
+            merged.push((group.group_id, Vec::new()));
+            merged.len() - 1
+        });
+        merged[place].1.push(group);
+    }
+    let asked = merged.into_iter().map(|(group_id, parts)| {
+        let parts: Option<Vec<_>> = parts.iter().map(|part| part.topics.as_ref()).collect();
+        let wanted = parts.map(|parts| {
+            let topics = parts.into_iter().flatten();
+            distinct(topics.map(|topic| {
+                let key = (topic.name, topic.topic_id);
+                (key, topic.partition_indexes.as_slice())
+            }))
+        });
+        (group_id, wanted)
+    });
+    asked.collect()
+}
+
+/// What is wanted of the one group of older requests.
+fn wanted<'r>(request: &OffsetFetchRequest<'r>) -> Wanted<'r> {
+    let topics = request.topics.as_ref()?.iter();
+    let topics = topics.map(|topic| {
+        let key = (topic.name, [0; 16]);
+        (key, topic.partition_indexes.as_slice())
+    });
+    Some(distinct(topics))
+}
+
+/// Every partition that is wanted says why there is nothing of it.
+fn refuse(request: &OffsetFetchRequest<'_>, error: i16) -> Vec<Found> {
+    let topics = wanted(request).into_iter().flatten();
+    let refused = topics.map(|((name, topic_id), indexes)| Found {
+        name: name.to_string(),
+        topic_id,
+        partitions: indexes
+            .into_iter()
+            .map(|index| (index, None, error))
+            .collect(),
+    });
+    refused.collect()
+}
+
+/// About how much memory the answer about a group takes, unless what was committed with its offsets is long.
+fn cost<E: Env>(call: &Call<E>, group_id: &str, wanted: &Wanted<'_>) -> usize {
+    let cost = match wanted {
+        None => 2 * call.broker.groups.offset_bytes(group_id),
+        Some(topics) => {
+            let topics = topics.iter();
+            let costs = topics
+                .map(|((name, _), indexes)| PARTITION_COST * (1 + indexes.len()) + 2 * name.len());
+            costs.sum()
+        }
+    };
+    PARTITION_COST + group_id.len() + cost
 }
 
 fn response_topic(topic: &Found) -> OffsetFetchResponseTopics<'_> {
@@ -150,23 +218,11 @@ fn response_topic(topic: &Found) -> OffsetFetchResponseTopics<'_> {
     }
 }
 
-fn wanted<E: Env>(call: &Call<E>, name: &str, topic_id: RawTopicId, partitions: &[i32]) -> Wanted {
-    let by_id = call.version >= TOPIC_IDS_SINCE;
-    let resolved = if by_id {
-        call.broker.topic_name(topic_id)
-    } else {
-        Some(name.to_string())
-    };
-    let error = if resolved.is_none() {
-        Some(ErrorCode::UnknownTopicId)
-    } else {
-        None
-    };
-    Wanted {
-        name: resolved.unwrap_or_default(),
-        topic_id,
-        partitions: partitions.to_vec(),
-        error,
+/// The name of a topic that is asked for, if there is such a topic.
+fn resolve<E: Env>(call: &Call<E>, (name, topic_id): TopicKey<'_>) -> Option<String> {
+    match call.version >= TOPIC_IDS_SINCE {
+        true => call.broker.topic_name(topic_id),
+        false => Some(name.to_string()),
     }
 }
 
@@ -174,73 +230,60 @@ fn wanted<E: Env>(call: &Call<E>, name: &str, topic_id: RawTopicId, partitions: 
 async fn find<E: Env>(
     call: &Call<E>,
     group_id: &str,
-    wanted: Option<Vec<Wanted>>,
+    wanted: Wanted<'_>,
 ) -> Result<Vec<Found>, GroupError> {
     let Some(wanted) = wanted else {
-        return Ok(all(call, call.broker.groups.fetch(group_id, None).await?));
+        return Ok(all(call, call.broker.groups.fetch_all(group_id).await?));
     };
-    let known = wanted.iter().filter(|topic| topic.error.is_none());
-    let offsets = known.flat_map(|topic| {
-        topic
-            .partitions
-            .iter()
-            .map(|index| (topic.name.clone(), *index))
-    });
-    let mut fetched = call
-        .broker
-        .groups
-        .fetch(group_id, Some(offsets.collect()))
-        .await?
-        .into_iter();
-    let found = wanted.into_iter().map(|topic| {
-        let partition = |index: i32| match topic.error {
-            Some(error) => (index, None, code(error)),
-            None => {
-                let (name, index, committed) =
-                    fetched.next().expect("an answer for each partition");
-                (
-                    index,
-                    committed.filter(|committed| is_current(call, &name, committed)),
-                    0,
-                )
-            }
+    let (mut topics, mut facts) = (Vec::new(), Vec::new());
+    for (topic, indexes) in wanted {
+        let name = resolve(call, topic);
+        let error = match name {
+            Some(_) => 0,
+            None => code(ErrorCode::UnknownTopicId),
         };
+        facts.push((topic.1, error));
+        // Of a topic without a name nothing is committed.
+        topics.push((name.unwrap_or_default(), indexes));
+    }
+    let fetched = call.broker.groups.fetch(group_id, &topics).await?;
+    let found = topics.into_iter().zip(facts).zip(fetched);
+    let found = found.map(|(((name, indexes), (topic_id, error)), offsets)| {
+        let current = call.broker.topic_id(&name);
+        let partitions = indexes.into_iter().zip(offsets);
+        let partitions = partitions.map(|(index, committed)| {
+            let committed = committed.filter(|committed| is_current(current, committed));
+            (index, committed, error)
+        });
         Found {
-            partitions: topic.partitions.iter().copied().map(partition).collect(),
-            name: topic.name,
-            topic_id: topic.topic_id,
+            partitions: partitions.collect(),
+            name,
+            topic_id,
         }
     });
     Ok(found.collect())
 }
 
 /// All that a group has committed of topics that there are, topic by topic.
-fn all<E: Env>(call: &Call<E>, fetched: Vec<FetchedOffset>) -> Vec<Found> {
-    let mut topics: Vec<Found> = Vec::new();
-    for (name, index, committed) in fetched {
-        if !committed
-            .as_ref()
-            .is_some_and(|committed| is_current(call, &name, committed))
-        {
-            continue;
-        }
-        match topics.last_mut() {
-            Some(last) if last.name == name => last.partitions.push((index, committed, 0)),
-            _ => {
-                let topic_id = call.broker.topic_id(&name).unwrap_or_default();
-                topics.push(Found {
-                    name,
-                    topic_id,
-                    partitions: vec![(index, committed, 0)],
-                });
-            }
-        }
-    }
-    topics
+fn all<E: Env>(call: &Call<E>, fetched: Vec<CommittedTopic>) -> Vec<Found> {
+    let found = fetched.into_iter().filter_map(|(name, offsets)| {
+        let current = call.broker.topic_id(&name);
+        let offsets = offsets.into_iter();
+        let offsets = offsets.filter(|(_, committed)| is_current(current, committed));
+        let partitions: Vec<_> = offsets
+            .map(|(index, committed)| (index, Some(committed), 0))
+            .collect();
+        let topic_id = current.unwrap_or_default();
+        (!partitions.is_empty()).then_some(Found {
+            name,
+            topic_id,
+            partitions,
+        })
+    });
+    found.collect()
 }
 
 /// Whether the topic that an offset is of is the one that has the name now.
-fn is_current<E: Env>(call: &Call<E>, name: &str, committed: &CommittedOffset) -> bool {
-    let current = call.broker.topic_id(name);
+fn is_current(current: Option<RawTopicId>, committed: &CommittedOffset) -> bool {
     current.is_some_and(|current| committed.topic_id.is_none_or(|of| of == current))
 }

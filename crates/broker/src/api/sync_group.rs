@@ -6,8 +6,9 @@ use taffrail_wire::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use super::{Answer, Call, code, groups};
 use crate::group::SyncRequest;
 
-pub(crate) async fn handle<E: Env>(call: &Call<E>, request: SyncGroupRequest<'_>) -> Answer {
-    let sync = SyncRequest {
+/// All that is needed of a request, so that its frame may go.
+pub(crate) fn take(request: SyncGroupRequest<'_>) -> SyncRequest {
+    SyncRequest {
         group_id: request.group_id.to_string(),
         generation: request.generation_id,
         member_id: request.member_id.to_string(),
@@ -19,7 +20,12 @@ pub(crate) async fn handle<E: Env>(call: &Call<E>, request: SyncGroupRequest<'_>
             .into_iter()
             .map(|assignment| (assignment.member_id.to_string(), assignment.assignment))
             .collect(),
-    };
+    }
+}
+
+pub(crate) async fn handle<E: Env>(call: &Call<E>, sync: SyncRequest) -> Answer {
+    // It is answered when the leader has brought the assignments, and what it leaves behind is counted with the groups.
+    call.memory.release();
     match call.broker.groups.sync(sync).await {
         Ok(synced) => call.answer(&SyncGroupResponse {
             protocol_type: synced.protocol_type.as_deref(),

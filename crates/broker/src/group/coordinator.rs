@@ -1,6 +1,7 @@
 //! The coordinator of all groups of one partition of `__consumer_offsets`: one input, one step, effects.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use taffrail_env::Instant;
 use taffrail_storage::WallClock;
@@ -90,7 +91,7 @@ impl<J, S> Coordinator<J, S> {
         let next_expiry_check = now.at + config.offsets_retention_check;
         let mut wall = WallClock::default();
         // The first look, to hold the next against.
-        wall.look(now.unix_ms, now.at);
+        wall.look(now.unix_ms, now.at, Duration::ZERO);
         let mut coordinator = Coordinator {
             config,
             stored,
@@ -189,7 +190,9 @@ impl<J, S> Coordinator<J, S> {
             if self.groups.len() >= self.config.groups_max {
                 return effects.refuse_join(caller, GroupError::GroupFull, "");
             }
-            self.groups.insert(group_id.clone(), Group::new(&group_id));
+            let group: Group<J, S> = Group::new(&group_id);
+            self.soft_bytes += group.bytes();
+            self.groups.insert(group_id.clone(), group);
         }
         let room = self.room();
         self.step(now, &group_id, effects, |group, step| {
@@ -210,8 +213,9 @@ impl<J, S> Coordinator<J, S> {
                 .synced
                 .push((caller, Err(GroupError::UnknownMember)));
         }
+        let room = self.room();
         self.step(now, &group_id, effects, |group, step| {
-            group.sync(step, request, caller)
+            group.sync(step, room, request, caller)
         });
     }
 
@@ -304,9 +308,15 @@ impl<J, S> Coordinator<J, S> {
         self.soft_bytes = self.soft_bytes + group.bytes() - bytes_before;
         let unused = group.state == GroupState::Empty && group.pending.is_empty();
         if unused && self.stored.group(group_id).is_none() {
-            self.groups.remove(group_id);
+            self.forget(group_id);
         }
         Some(result)
+    }
+
+    /// Forgets what is not durable of a group.
+    fn forget(&mut self, group_id: &str) {
+        let gone = self.groups.remove(group_id);
+        self.soft_bytes -= gone.map_or(0, |group| group.bytes());
     }
 }
 
@@ -358,14 +368,11 @@ impl<J, S> Group<J, S> {
                 present.is_some() || self.members.len() < config.members_max
             }
         };
-        let protocols = request.protocols.iter();
-        let metadata = protocols.map(|protocol| protocol.name.len() + protocol.metadata.len());
-        let metadata: usize = metadata.sum();
-        let before = present.map_or(0, |member| member.bytes());
+        let (said, taken) = self.replaced_bytes(request);
         let is_given_out = self.pending.contains(&request.member_id);
         has_room
-            && self.bytes() - before + metadata <= config.group_bytes_max
-            && metadata <= room + before
+            && self.said_bytes() - said + request.claim().said() <= config.group_bytes_max
+            && self.joining_bytes(request) <= room + taken
             && (present.is_some() || is_given_out || self.pending.len() < config.members_max)
     }
 
@@ -464,7 +471,7 @@ impl<J, S> Group<J, S> {
         }
     }
 
-    fn sync(&mut self, step: &mut Step<'_, J, S>, request: SyncRequest, caller: S) {
+    fn sync(&mut self, step: &mut Step<'_, J, S>, room: usize, request: SyncRequest, caller: S) {
         let member_id = request.member_id;
         let differs = |theirs: &Option<String>, ours: &Option<String>| matches!((theirs, ours), (Some(theirs), Some(ours)) if theirs != ours);
         let refused = match self.validate_member(&member_id, request.instance_id.as_deref()) {
@@ -500,7 +507,7 @@ impl<J, S> Group<J, S> {
                 .push((given_up, Err(GroupError::RebalanceInProgress)));
         }
         if self.is_leader(&member_id) {
-            self.complete_sync(step, request.assignments);
+            self.complete_sync(step, room, request.assignments);
         }
     }
 

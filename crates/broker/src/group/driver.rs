@@ -28,8 +28,11 @@ use crate::router::Router;
 mod load;
 mod partition;
 
-/// A committed offset, or that there is none, by topic and partition.
-pub(crate) type FetchedOffset = (String, i32, Option<CommittedOffset>);
+/// What is committed of a topic, by partition.
+pub(crate) type CommittedTopic = (String, Vec<(i32, CommittedOffset)>);
+
+/// Offsets of several partitions, or that there are none.
+type FetchedOffsets = Vec<Option<CommittedOffset>>;
 
 /// The partitions that are served, and the topic they are of.
 type Served<E> = Option<(TopicId, Vec<Rc<Partition<E>>>)>;
@@ -122,10 +125,41 @@ impl<E: Env> Groups<E> {
         if self.shared.env.strikes_at("coordinator/loading") {
             return Err(GroupError::Loading);
         }
+        self.partition_of(group_id)
+            .ok_or(GroupError::NotCoordinator)
+    }
+
+    fn partition_of(&self, group_id: &str) -> Option<Rc<Partition<E>>> {
         let served = self.served.borrow();
-        let (_, partitions) = served.as_ref().ok_or(GroupError::NotCoordinator)?;
+        let (_, partitions) = served.as_ref()?;
         let index = partition_for(group_id, partitions.len() as i32);
-        Ok(partitions[index as usize].clone())
+        Some(partitions[index as usize].clone())
+    }
+
+    /// What a group takes beside its offsets, roughly, in bytes, and so what to expect of its description.
+    pub fn described_bytes(&self, group_id: &str) -> usize {
+        let partition = self.partition_of(group_id);
+        let bytes = partition.and_then(|partition| {
+            partition.look(|coordinator| coordinator.described_bytes(group_id))
+        });
+        bytes.unwrap_or(0)
+    }
+
+    /// What all offsets of a group take, roughly, in bytes.
+    pub fn offset_bytes(&self, group_id: &str) -> usize {
+        let partition = self.partition_of(group_id);
+        let bytes = partition
+            .and_then(|partition| partition.look(|coordinator| coordinator.offset_bytes(group_id)));
+        bytes.unwrap_or(0)
+    }
+
+    /// What a list of all groups takes, roughly, in bytes.
+    pub fn listed_bytes(&self) -> usize {
+        let partitions = self.partitions();
+        let bytes = partitions
+            .iter()
+            .filter_map(|partition| partition.look(|coordinator| coordinator.listed_bytes()));
+        bytes.sum()
     }
 
     /// JoinGroup.
@@ -170,27 +204,39 @@ impl<E: Env> Groups<E> {
         answers
     }
 
-    /// OffsetFetch of these partitions, or of all that the group has committed.
+    /// OffsetFetch of partitions of topics: the offsets of each topic, in order.
     pub async fn fetch(
         &self,
         group_id: &str,
-        wanted: Option<Vec<(String, i32)>>,
-    ) -> Result<Vec<FetchedOffset>, GroupError> {
+        wanted: &[(String, Vec<i32>)],
+    ) -> Result<Vec<FetchedOffsets>, GroupError> {
         let partition = self.partition(group_id)?;
-        let fetch = partition.act(|coordinator, _, _| match wanted {
-            Some(wanted) => wanted
-                .into_iter()
-                .map(|(topic, partition)| {
-                    let committed = coordinator.offset(group_id, &topic, partition).cloned();
-                    (topic, partition, committed)
-                })
-                .collect(),
-            None => coordinator
-                .offsets(group_id)
-                .map(|(topic, partition, offset)| {
-                    (topic.to_string(), partition, Some(offset.clone()))
-                })
-                .collect(),
+        let fetch = partition.act(|coordinator, _, _| {
+            let mut fetched: Vec<FetchedOffsets> = Vec::with_capacity(wanted.len());
+            for (topic, indexes) in wanted {
+                let offsets = indexes.iter();
+                let offsets = offsets.map(|index| coordinator.offset(group_id, topic, *index));
+                fetched.push(offsets.map(|offset| offset.cloned()).collect());
+            }
+            fetched
+        });
+        fetch.await
+    }
+
+    /// OffsetFetch of all that a group has committed, by topic.
+    pub async fn fetch_all(&self, group_id: &str) -> Result<Vec<CommittedTopic>, GroupError> {
+        let partition = self.partition(group_id)?;
+        let fetch = partition.act(|coordinator, _, _| {
+            let mut topics: Vec<CommittedTopic> = Vec::new();
+            for (topic, index, offset) in coordinator.offsets(group_id) {
+                if topics.last().is_none_or(|(last, _)| last != topic) {
+                    topics.push((topic.to_string(), Vec::new()));
+                }
+                if let Some((_, offsets)) = topics.last_mut() {
+                    offsets.push((index, offset.clone()));
+                }
+            }
+            topics
         });
         fetch.await
     }

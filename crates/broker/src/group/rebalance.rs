@@ -10,10 +10,13 @@ use std::time::Duration;
 use super::coordinator::{Effects, TimerKey};
 use super::request::{GroupError, JoinRefused, JoinRequest, Joined, Synced};
 use super::state::{Group, GroupState, InitialDelay, Member};
-use super::stored::{StoreRequest, Stored};
+use super::stored::{StoreRequest, Stored, StoredGroup};
 use super::timers::Timers;
 use super::{GroupConfig, Now};
 use taffrail_replication::Machine;
+
+/// How long at the least a rebalance waits for static members none of whom has joined, whatever they say.
+const LEADERLESS_WAIT_MIN: Duration = Duration::from_secs(1);
 
 /// What a step of a group may touch beside the group.
 pub(super) struct Step<'a, J, S> {
@@ -71,14 +74,14 @@ impl<J, S> Group<J, S> {
         member_id: &str,
         session_timeout_ms: i32,
     ) {
-        self.pending.insert(member_id.to_string());
+        self.give_out(member_id);
         let timeout = Duration::from_millis(session_timeout_ms.max(0) as u64);
         step.arm(self.session_key(member_id), timeout);
     }
 
     /// Takes back a member id that was given out.
     pub(super) fn remove_pending(&mut self, step: &mut Step<'_, J, S>, member_id: &str) {
-        self.pending.remove(member_id);
+        self.take_back(member_id);
         step.timers.cancel(&self.session_key(member_id));
     }
 
@@ -96,7 +99,7 @@ impl<J, S> Group<J, S> {
         if self.members.is_empty() {
             self.protocol_type = Some(request.protocol_type.clone());
         }
-        self.pending.remove(&member_id);
+        self.take_back(&member_id);
         if let Some(instance_id) = &request.instance_id {
             self.instances
                 .insert(instance_id.clone(), member_id.clone());
@@ -297,8 +300,10 @@ impl<J, S> Group<J, S> {
             self.remove_member(step, &member_id, GroupError::UnknownMember);
         }
         if !self.elect_joined_leader() && !self.members.is_empty() {
-            // Only static members are left, and none has joined: their sessions decide.
-            step.arm(self.join_key(), self.rebalance_timeout());
+            // Only static members are left, and none has joined: their sessions decide. A wait of nothing would be over at once, again
+            // and again.
+            let wait = self.rebalance_timeout().max(LEADERLESS_WAIT_MIN);
+            step.arm(self.join_key(), wait);
             return;
         }
         self.initial_delay = None;
@@ -371,21 +376,19 @@ impl<J, S> Group<J, S> {
         }
     }
 
-    /// The leader has sent the assignments: they are kept, and everybody who waits is given its own.
+    /// The leader has sent the assignments: if there is room for them, they are kept, and everybody who waits is given its own.
     pub(super) fn complete_sync(
         &mut self,
         step: &mut Step<'_, J, S>,
+        room: usize,
         assignments: Vec<(String, bytes::Bytes)>,
     ) {
-        for member in self.members.values_mut() {
-            member.assignment = bytes::Bytes::new();
-        }
-        for (member_id, assignment) in assignments {
-            if let Some(member) = self.members.get_mut(&member_id) {
-                member.assignment = bytes::Bytes::copy_from_slice(&assignment);
-            }
-        }
-        if self.to_stored().bytes() > step.config.group_bytes_max {
+        let last = step.stored.group(&self.group_id);
+        let before = self.bytes() + last.map_or(0, StoredGroup::bytes);
+        self.assign(assignments);
+        let record = self.to_stored().bytes();
+        let after = self.bytes() + record + step.stored.bytes_to_know(&self.group_id);
+        if record > step.config.group_bytes_max || after > room + before {
             self.clear_assignments(step, GroupError::StateTooLarge);
             self.prepare_rebalance(step);
             return;
@@ -405,6 +408,19 @@ impl<J, S> Group<J, S> {
                 self.restart_session(step, member_id);
             }
         }
+    }
+
+    /// Gives every member its assignment, or an empty one.
+    fn assign(&mut self, assignments: Vec<(String, bytes::Bytes)>) {
+        for member in self.members.values_mut() {
+            member.assignment = bytes::Bytes::new();
+        }
+        for (member_id, assignment) in assignments {
+            if let Some(member) = self.members.get_mut(&member_id) {
+                member.assignment = bytes::Bytes::copy_from_slice(&assignment);
+            }
+        }
+        self.count_members();
     }
 
     /// What a member of the present generation is to do.
@@ -438,6 +454,7 @@ impl<J, S> Group<J, S> {
                 waiting.push(member.member_id.clone());
             }
         }
+        self.count_members();
         for member_id in waiting {
             self.restart_session(step, &member_id);
         }
@@ -460,7 +477,7 @@ impl<J, S> Group<J, S> {
 
     /// A member, or an id that was given out, has not been heard of for too long.
     pub(super) fn on_session_timeout(&mut self, step: &mut Step<'_, J, S>, member_id: &str) {
-        if self.pending.remove(member_id) {
+        if self.take_back(member_id) {
             self.complete_if_all_joined(step);
             return;
         }

@@ -2,8 +2,9 @@
 //!
 //! A key is a version that says what the record is, then its fields: 0 and 1 are an offset, 2 is a group. A
 //! record without a value is a tombstone. Values carry a version too. Offsets are written in version 4, which
-//! names the topic by id, or in version 1 if the client set an expiry time; groups in version 3; all older
-//! versions are read. What is not known is an error and never skipped: skipping would be forgetting.
+//! names the topic by id; groups in version 3; all older versions are read. Only Kafka's version 1 has a place for an expiry time that
+//! the client set, and none for the topic's id: an offset that has both is written in version 4, with the time in a tagged field of
+//! ours, over which Kafka's tools read. What is not known is an error and never skipped: skipping would be forgetting.
 
 use std::fmt;
 
@@ -17,6 +18,8 @@ const OFFSET_VALUE: i16 = 4;
 const OFFSET_VALUE_WITH_EXPIRY: i16 = 1;
 const GROUP_VALUE: i16 = 3;
 const TOPIC_ID_TAG: u32 = 0;
+/// When the offset expires, as an int64 of milliseconds since 1970. Far above the tags that Kafka gives out one after another.
+const EXPIRES_TAG: u32 = 10_000;
 
 /// One change of what is durable about groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,29 +118,32 @@ impl Record {
 
 fn offset_value(value: &CommittedOffset) -> Vec<u8> {
     let mut out = Vec::new();
-    match value.expires_at_ms {
-        Some(expires_at_ms) => {
+    match (value.expires_at_ms, value.topic_id) {
+        (Some(expires_at_ms), None) => {
             out.put_i16(OFFSET_VALUE_WITH_EXPIRY);
             out.put_i64(value.offset);
             put_string(&mut out, &value.metadata);
             out.put_i64(value.committed_at_ms);
             out.put_i64(expires_at_ms);
         }
-        None => {
+        (expires_at_ms, topic_id) => {
             out.put_i16(OFFSET_VALUE);
             out.put_i64(value.offset);
             out.put_i32(value.leader_epoch);
             put_unsigned(&mut out, value.metadata.len() as u32 + 1);
             out.put_slice(value.metadata.as_bytes());
             out.put_i64(value.committed_at_ms);
-            match value.topic_id {
-                None => put_unsigned(&mut out, 0),
-                Some(topic_id) => {
-                    put_unsigned(&mut out, 1);
-                    put_unsigned(&mut out, TOPIC_ID_TAG);
-                    put_unsigned(&mut out, 16);
-                    out.put_slice(&topic_id);
-                }
+            let tags = u32::from(topic_id.is_some()) + u32::from(expires_at_ms.is_some());
+            put_unsigned(&mut out, tags);
+            if let Some(topic_id) = topic_id {
+                put_unsigned(&mut out, TOPIC_ID_TAG);
+                put_unsigned(&mut out, 16);
+                out.put_slice(&topic_id);
+            }
+            if let Some(expires_at_ms) = expires_at_ms {
+                put_unsigned(&mut out, EXPIRES_TAG);
+                put_unsigned(&mut out, 8);
+                out.put_i64(expires_at_ms);
             }
         }
     }
@@ -158,7 +164,7 @@ fn read_offset_value(bytes: &[u8]) -> Result<CommittedOffset, RecordError> {
         reader.string()?
     };
     let committed_at_ms = reader.i64()?;
-    let expires_at_ms = if version == 1 {
+    let mut expires_at_ms = if version == 1 {
         Some(reader.i64()?).filter(|ms| *ms >= 0)
     } else {
         None
@@ -172,6 +178,10 @@ fn read_offset_value(bytes: &[u8]) -> Result<CommittedOffset, RecordError> {
             if tag == TOPIC_ID_TAG {
                 let id: [u8; 16] = field.try_into().map_err(|_| RecordError::Malformed)?;
                 topic_id = Some(id).filter(|id| *id != [0; 16]);
+            }
+            if tag == EXPIRES_TAG {
+                let ms: [u8; 8] = field.try_into().map_err(|_| RecordError::Malformed)?;
+                expires_at_ms = Some(i64::from_be_bytes(ms)).filter(|ms| *ms >= 0);
             }
         }
     }

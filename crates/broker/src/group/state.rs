@@ -5,12 +5,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::request::{GroupError, JoinedMember, Protocol};
+use super::request::{GroupError, JoinRequest, JoinedMember, Protocol};
 use super::stored::{ExpiryRule, StoredGroup, StoredMember};
 use super::{CONSUMER_PROTOCOL_TYPE, subscription};
 
-/// What a member takes beside its own bytes, roughly.
+/// What a group takes beside its own bytes, roughly.
+const GROUP_OVERHEAD: usize = 256;
+/// What a member, or an id that was given out, takes beside its own bytes, roughly.
 const MEMBER_OVERHEAD: usize = 256;
+/// What a protocol takes beside its own bytes, roughly.
+const PROTOCOL_OVERHEAD: usize = 64;
+/// How often a member's id is there: with the member twice, with its timer twice, among those that have not synced, and as the
+/// leader's or that of a group instance.
+const MEMBER_ID_COPIES: usize = 6;
+/// How often an id that was given out is there: once, and with its timer twice.
+const GIVEN_OUT_COPIES: usize = 3;
 
 /// Where a group is in its life. A group that is gone has no state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +43,40 @@ impl GroupState {
             GroupState::CompletingRebalance => "CompletingRebalance",
             GroupState::Stable => "Stable",
         }
+    }
+}
+
+/// What a member says about itself.
+pub(super) struct Claim<'a> {
+    pub member_id: &'a str,
+    pub instance_id: Option<&'a str>,
+    pub client_id: &'a str,
+    pub client_host: &'a str,
+    pub protocols: &'a [Protocol],
+}
+
+impl Claim<'_> {
+    /// How much it says, roughly, in bytes.
+    pub(super) fn said(&self) -> usize {
+        let protocols = self.protocols.iter();
+        let protocols = protocols.map(|protocol| protocol.name.len() + protocol.metadata.len());
+        MEMBER_OVERHEAD
+            + self.member_id.len() * 2
+            + self.instance_id.map_or(0, str::len)
+            + self.client_id.len()
+            + self.client_host.len()
+            + protocols.sum::<usize>()
+    }
+
+    /// How much it takes, roughly, in bytes: what is said once is kept in several places, the name of the protocol that is chosen
+    /// among them.
+    pub(super) fn bytes(&self) -> usize {
+        let protocols = self.protocols.iter();
+        let protocols = protocols.map(|protocol| PROTOCOL_OVERHEAD + protocol.name.len());
+        self.said()
+            + self.member_id.len() * (MEMBER_ID_COPIES - 2)
+            + self.instance_id.map_or(0, str::len)
+            + protocols.sum::<usize>()
     }
 }
 
@@ -70,11 +113,19 @@ impl<J, S> Member<J, S> {
         Duration::from_millis(self.session_timeout_ms.max(0) as u64)
     }
 
-    /// What the member takes, roughly, in bytes. Its assignment is counted in the group's record.
+    pub(super) fn claim(&self) -> Claim<'_> {
+        Claim {
+            member_id: &self.member_id,
+            instance_id: self.instance_id.as_deref(),
+            client_id: &self.client_id,
+            client_host: &self.client_host,
+            protocols: &self.protocols,
+        }
+    }
+
+    /// What the member takes, roughly, in bytes. The group's record has an assignment of its own.
     pub(super) fn bytes(&self) -> usize {
-        let protocols = self.protocols.iter();
-        let protocols = protocols.map(|protocol| protocol.name.len() + protocol.metadata.len());
-        MEMBER_OVERHEAD + self.member_id.len() * 2 + protocols.sum::<usize>()
+        self.claim().bytes() + self.assignment.len()
     }
 
     fn from_stored(stored: &StoredMember, protocol: Option<&str>) -> Member<J, S> {
@@ -129,6 +180,8 @@ pub(super) struct Group<J, S> {
     pub new_member_added: bool,
     /// What all members take.
     pub member_bytes: usize,
+    /// What the ids that were given out take.
+    pub pending_bytes: usize,
     /// The topics of the present generation, if all members' subscriptions can be read.
     pub subscribed: Option<BTreeSet<String>>,
 }
@@ -151,6 +204,7 @@ impl<J, S> Group<J, S> {
             initial_delay: None,
             new_member_added: false,
             member_bytes: 0,
+            pending_bytes: 0,
             subscribed: None,
         }
     }
@@ -180,7 +234,7 @@ impl<J, S> Group<J, S> {
         group.leader = stored.leader.clone();
         group.state_since_ms = Some(stored.state_since_ms).filter(|ms| *ms >= 0);
         group.subscribed = group.subscriptions();
-        group.member_bytes = group.members.values().map(Member::bytes).sum();
+        group.count_members();
         group
     }
 
@@ -361,8 +415,95 @@ impl<J, S> Group<J, S> {
         }
     }
 
-    /// What all members take, and the ids that were given out, roughly, in bytes.
+    /// Notes a member id that is given out.
+    pub(super) fn give_out(&mut self, member_id: &str) {
+        if self.pending.insert(member_id.to_string()) {
+            self.pending_bytes += given_out_bytes(member_id);
+        }
+    }
+
+    /// Forgets a member id that was given out; false if it was not.
+    pub(super) fn take_back(&mut self, member_id: &str) -> bool {
+        let was_given_out = self.pending.remove(member_id);
+        if was_given_out {
+            self.pending_bytes -= given_out_bytes(member_id);
+        }
+        was_given_out
+    }
+
+    /// Counts again what all members take.
+    pub(super) fn count_members(&mut self) {
+        self.member_bytes = self.members.values().map(Member::bytes).sum();
+    }
+
+    /// What the group takes with all members and the ids that were given out, roughly, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.member_bytes + self.pending.len() * MEMBER_OVERHEAD
+        // Its own id is with it twice, and in the timer that it has beside those of its members.
+        let id_places = self.members.len() + self.pending.len() + 2;
+        GROUP_OVERHEAD
+            + id_places * self.timer_bytes()
+            + self.protocol_type.as_ref().map_or(0, String::len)
+            + self.member_bytes
+            + self.pending_bytes
+    }
+
+    /// What a timer takes of the group's id, which it has twice.
+    fn timer_bytes(&self) -> usize {
+        self.group_id.len() * 2
+    }
+
+    /// What all members say about themselves, roughly, in bytes.
+    pub(super) fn said_bytes(&self) -> usize {
+        let members = self.members.values().map(|member| member.claim().said());
+        members.sum::<usize>() + self.pending.len() * MEMBER_OVERHEAD
+    }
+
+    /// What a request to join makes the group take, roughly, in bytes.
+    pub(super) fn joining_bytes(&self, request: &JoinRequest) -> usize {
+        let protocol_type = match self.members.is_empty() {
+            true => request.protocol_type.len(),
+            false => 0,
+        };
+        request.claim().bytes() + self.timer_bytes() + protocol_type
+    }
+
+    /// What goes when a request to join is granted, the member or the id that was given out in whose place it comes: how much
+    /// that said, and how much it takes.
+    pub(super) fn replaced_bytes(&self, request: &JoinRequest) -> (usize, usize) {
+        let present = self.members.get(&request.member_id).or_else(|| {
+            let instance_id = request.instance_id.as_ref()?;
+            self.members.get(self.instances.get(instance_id)?)
+        });
+        let timer = self.timer_bytes();
+        match present {
+            Some(member) => (member.claim().said(), member.claim().bytes() + timer),
+            None if self.pending.contains(&request.member_id) => {
+                let taken = given_out_bytes(&request.member_id) + timer;
+                (MEMBER_OVERHEAD, taken)
+            }
+            None => (0, 0),
+        }
+    }
+}
+
+/// What a member id that was given out takes, roughly, in bytes.
+pub(super) fn given_out_bytes(member_id: &str) -> usize {
+    MEMBER_OVERHEAD + member_id.len() * GIVEN_OUT_COPIES
+}
+
+impl JoinRequest {
+    /// What the member says about itself, under the id that it has or will have.
+    pub(super) fn claim(&self) -> Claim<'_> {
+        let member_id = match self.member_id.is_empty() {
+            true => &self.new_member_id,
+            false => &self.member_id,
+        };
+        Claim {
+            member_id,
+            instance_id: self.instance_id.as_deref(),
+            client_id: &self.client_id,
+            client_host: &self.client_host,
+            protocols: &self.protocols,
+        }
     }
 }

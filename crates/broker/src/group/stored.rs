@@ -12,7 +12,7 @@ use super::record::Record;
 use crate::metadata::RawTopicId;
 
 const SNAPSHOT_VERSION: u32 = 1;
-/// What an offset or a member takes beside its own bytes, roughly.
+/// What a group, a record of one, a member or an offset takes beside its own bytes, roughly.
 const ENTRY_OVERHEAD: usize = 128;
 
 /// A committed offset.
@@ -175,12 +175,7 @@ impl Stored {
 
     /// Whether that is what there is; if not, what is.
     pub fn recount(&self) -> Result<(), String> {
-        let groups = self.groups.values().flat_map(|entry| &entry.group);
-        let offsets = self.group_ids().flat_map(|id| self.offsets(id));
-        let bytes = groups.map(StoredGroup::bytes).sum::<usize>()
-            + offsets
-                .map(|(topic, _, offset)| offset_bytes(topic, offset))
-                .sum::<usize>();
+        let bytes = self.count();
         match bytes == self.bytes {
             true => Ok(()),
             false => Err(format!(
@@ -190,8 +185,27 @@ impl Stored {
         }
     }
 
+    fn count(&self) -> usize {
+        let entries = self.groups.keys().map(|id| entry_bytes(id));
+        let groups = self.groups.values().flat_map(|entry| &entry.group);
+        let offsets = self.group_ids().flat_map(|id| self.offsets(id));
+        let offsets = offsets.map(|(topic, _, offset)| offset.bytes(topic));
+        entries.sum::<usize>()
+            + groups.map(StoredGroup::bytes).sum::<usize>()
+            + offsets.sum::<usize>()
+    }
+
+    /// How much it takes to know a group that is not known yet, roughly, in bytes; nothing if it is.
+    pub fn bytes_to_know(&self, group_id: &str) -> usize {
+        match self.knows(group_id) {
+            true => 0,
+            false => entry_bytes(group_id),
+        }
+    }
+
     fn entry(&mut self, group_id: &str) -> &mut Entry {
         if !self.groups.contains_key(group_id) {
+            self.bytes += entry_bytes(group_id);
             self.groups.insert(group_id.to_string(), Entry::default());
         }
         self.groups.get_mut(group_id).expect("just inserted")
@@ -203,6 +217,7 @@ impl Stored {
             .get(group_id)
             .is_some_and(|entry| entry.group.is_none() && entry.offsets.is_empty())
         {
+            self.bytes -= entry_bytes(group_id);
             self.groups.remove(group_id);
         }
     }
@@ -277,11 +292,23 @@ impl StoredGroup {
         let members = self.members.iter().map(|member| {
             ENTRY_OVERHEAD
                 + member.member_id.len() * 2
+                + member.instance_id.as_ref().map_or(0, String::len)
+                + member.client_id.len()
+                + member.client_host.len()
                 + member.subscription.len()
                 + member.assignment.len()
         });
-        ENTRY_OVERHEAD + members.sum::<usize>()
+        ENTRY_OVERHEAD
+            + self.protocol_type.len()
+            + self.protocol.as_ref().map_or(0, String::len)
+            + self.leader.as_ref().map_or(0, String::len)
+            + members.sum::<usize>()
     }
+}
+
+/// What it takes to know a group, roughly, in bytes.
+fn entry_bytes(group_id: &str) -> usize {
+    ENTRY_OVERHEAD + group_id.len()
 }
 
 fn offset_bytes(topic: &str, value: &CommittedOffset) -> usize {
@@ -428,16 +455,7 @@ impl Machine for Stored {
             groups: image.groups,
             bytes: 0,
         };
-        let groups = stored
-            .groups
-            .values()
-            .filter_map(|entry| entry.group.as_ref())
-            .map(StoredGroup::bytes);
-        let ids = stored.groups.keys().flat_map(|id| stored.offsets(id));
-        stored.bytes = groups.sum::<usize>()
-            + ids
-                .map(|(topic, _, offset)| offset.bytes(topic))
-                .sum::<usize>();
+        stored.bytes = stored.count();
         Ok(stored)
     }
 }

@@ -55,7 +55,10 @@ pub async fn start<E: Env>(env: E, config: NodeConfig) -> Result<Node<E>, StartE
     let address = listener.local_address();
     let endpoint = endpoint(&config, address)?;
     let fixed = config.settings.effective();
+    let check_interval = fixed.log_retention_check_interval_ms as u64;
     let storage = Options {
+        // A full disk looks more often; the clock has to be right for as long all the same.
+        step_agreement_min: Duration::from_millis(check_interval),
         producer_expiry_ms: i64::from(fixed.producer_id_expiration_ms),
         ..config.storage.clone()
     };
@@ -142,6 +145,7 @@ fn start_groups<E: Env>(
     controller: &Controller<E>,
 ) -> Rc<Groups<E>> {
     let groups = Groups::new(env, router.clone(), config);
+    controller.tell_groups(&groups);
     if let Some(topic) = controller.metadata().topic(OFFSETS_TOPIC) {
         groups.serve(topic.id(), topic.partitions.len() as i32);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Coordinator;
-use crate::group::state::{Group, GroupState};
+use crate::group::state::{Group, GroupState, given_out_bytes};
 
 impl<J, S> Coordinator<J, S> {
     /// Whether the coordinator is consistent; if not, what is wrong with it.
@@ -62,6 +62,10 @@ fn check_members<J, S>(group: &Group<J, S>) -> Result<(), &'static str> {
             .sum::<usize>()
     {
         return Err("its size is counted wrongly");
+    }
+    let given_out = group.pending.iter().map(|id| given_out_bytes(id));
+    if group.pending_bytes != given_out.sum::<usize>() {
+        return Err("the size of the ids that were given out is counted wrongly");
     }
     if group.state != GroupState::PreparingRebalance && group.joining_count() > 0 {
         return Err("a JoinGroup is parked");

@@ -38,7 +38,25 @@ pub struct MemberDescription {
     pub assignment: Bytes,
 }
 
+/// What a group in a list takes beside its own bytes, roughly.
+const LISTED_OVERHEAD: usize = 128;
+
 impl<J, S> Coordinator<J, S> {
+    /// What a list of all groups takes, roughly, in bytes.
+    pub fn listed_bytes(&self) -> usize {
+        let types = self.groups.values().map(|group| &group.protocol_type);
+        let types = types.flatten().map(String::len);
+        let live = self.groups.keys().map(String::as_str);
+        // Those with offsets and members are counted twice.
+        let ids = live.chain(self.stored.group_ids());
+        types.sum::<usize>() + ids.map(|id| LISTED_OVERHEAD + id.len()).sum::<usize>()
+    }
+
+    /// What a group takes beside its offsets, roughly, in bytes.
+    pub fn described_bytes(&self, group_id: &str) -> usize {
+        self.groups.get(group_id).map_or(0, Group::bytes)
+    }
+
     /// ListGroups: all groups, by id.
     pub fn list(&self) -> Vec<GroupListing> {
         let live = self.groups.values().map(|group| GroupListing {
@@ -85,7 +103,8 @@ impl<J, S> Coordinator<J, S> {
             _ => {}
         }
         self.step(now, group_id, effects, |group, step| {
-            for member_id in std::mem::take(&mut group.pending) {
+            let given_out: Vec<String> = group.pending.iter().cloned().collect();
+            for member_id in given_out {
                 group.remove_pending(step, &member_id);
             }
         });
@@ -96,7 +115,7 @@ impl<J, S> Coordinator<J, S> {
             },
             effects,
         );
-        self.groups.remove(group_id);
+        self.forget(group_id);
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Committed offsets: who may commit, read and delete them, and when they expire.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::{Coordinator, Effects};
 use crate::group::request::{CommitRequest, GroupError};
@@ -35,10 +36,18 @@ impl<J, S> Coordinator<J, S> {
         if is_new && self.stored.group_ids().count() >= self.config.groups_max {
             return Err(GroupError::StateTooLarge);
         }
-        let mut room = self.room();
+        let room = self.room();
+        let to_know = self.stored.bytes_to_know(&group_id);
+        let mut room = room.checked_sub(to_know).ok_or(GroupError::StateTooLarge)?;
         let (mut answers, mut offsets) = (Vec::new(), Vec::new());
+        // What the offset of each partition takes, as the request has left it so far.
+        let mut taken = BTreeMap::new();
         for (topic, partition, value) in request.into_values(now) {
-            let answer = admit(&self.config, &topic, &value, &mut room);
+            let before = taken.entry((topic.clone(), partition)).or_insert_with(|| {
+                let old = self.stored.offset(&group_id, &topic, partition);
+                old.map_or(0, |old| old.bytes(&topic))
+            });
+            let answer = admit(&self.config, &topic, &value, before, &mut room);
             if answer.is_ok() {
                 offsets.push((topic, partition, value));
             }
@@ -58,6 +67,12 @@ impl<J, S> Coordinator<J, S> {
     /// OffsetFetch of everything.
     pub fn offsets(&self, group_id: &str) -> impl Iterator<Item = (&str, i32, &CommittedOffset)> {
         self.stored.offsets(group_id)
+    }
+
+    /// What all offsets of a group take, roughly, in bytes.
+    pub fn offset_bytes(&self, group_id: &str) -> usize {
+        let offsets = self.stored.offsets(group_id);
+        offsets.map(|(topic, _, offset)| offset.bytes(topic)).sum()
     }
 
     /// OffsetDelete: one answer for each offset. An offset that was never committed is deleted already.
@@ -119,7 +134,8 @@ impl<J, S> Coordinator<J, S> {
     /// Forgets offsets that are too old, and groups of which nothing is left. Not when the wall clock has jumped since the last
     /// time: one that comes back has then deleted nothing.
     pub(super) fn expire_offsets(&mut self, now: Now, effects: &mut Effects<J, S>) {
-        if self.wall.look(now.unix_ms, now.at).is_none() {
+        let believed = self.wall.look(now.unix_ms, now.at, Duration::ZERO);
+        if believed.is_none() {
             return;
         }
         let ids: Vec<String> = self.stored.group_ids().map(str::to_string).collect();
@@ -145,7 +161,7 @@ impl<J, S> Coordinator<J, S> {
                     },
                     effects,
                 );
-                self.groups.remove(&group_id);
+                self.forget(&group_id);
             }
         }
     }
@@ -200,18 +216,22 @@ fn validate_commit_to_simple_group(request: &CommitRequest) -> Result<(), GroupE
     }
 }
 
+/// Whether there is room for an offset in the place of one that takes `before`. Where there is none left, offsets still move on.
 fn admit(
     config: &GroupConfig,
     topic: &str,
     value: &CommittedOffset,
+    before: &mut usize,
     room: &mut usize,
 ) -> Result<(), GroupError> {
     if value.metadata.encode_utf16().count() > config.offset_metadata_max {
         return Err(GroupError::OffsetMetadataTooLarge);
     }
-    *room = room
-        .checked_sub(value.bytes(topic))
+    let bytes = value.bytes(topic);
+    *room = (*room + *before)
+        .checked_sub(bytes)
         .ok_or(GroupError::StateTooLarge)?;
+    *before = bytes;
     Ok(())
 }
 

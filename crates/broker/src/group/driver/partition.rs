@@ -185,6 +185,14 @@ impl<E: Env> Partition<E> {
         }
     }
 
+    /// Looks at the coordinator, if the partition is served. What is seen may not be durable yet.
+    pub fn look<R>(&self, look: impl FnOnce(&Coordinating) -> R) -> Option<R> {
+        match &*self.phase.borrow() {
+            Phase::Serving(serving) => Some(look(serving.coordinator())),
+            Phase::Loading | Phase::Stopped => None,
+        }
+    }
+
     /// Stops; whoever waits is told to look elsewhere.
     pub fn stop(&self) {
         self.abandon(Phase::Stopped, GroupError::NotCoordinator);

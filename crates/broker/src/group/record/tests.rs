@@ -87,6 +87,15 @@ fn offsets_are_written_as_kafka_writes_them() {
     };
     let v1 = "0001000000000000002a00036dc3bc0000018bcfe568000000018bcfe56be8";
     assert_eq!(offset_record(Some(expires)).value(), Some(bytes(v1)));
+    let expires_with_id = offset_record(Some(CommittedOffset {
+        expires_at_ms: Some(1_700_000_001_000),
+        topic_id: Some(topic_id),
+        ..committed()
+    }));
+    let v4 = "0004000000000000002a00000005046dc3bc0000018bcfe568000200100102030405060708090a0b0c0d0e0f10904e080000018bcfe56be8";
+    assert_eq!(expires_with_id.value(), Some(bytes(v4)));
+    let read = Record::decode(&bytes(OFFSET_KEY), Some(&bytes(v4)));
+    assert_eq!(read, Ok(expires_with_id));
     assert_eq!(offset_record(None).value(), None);
 }
 

@@ -93,7 +93,8 @@ fn a_group_without_offsets_survives_a_snapshot() {
     stored.snapshot(&mut snapshot);
     let restored = Stored::restore(&snapshot).expect("restores");
     assert!(restored.knows("g"));
-    assert_eq!((restored.bytes(), &restored), (0, &stored));
+    assert!(stored.bytes() > 0, "its name is kept");
+    assert_eq!((restored.bytes(), &restored), (stored.bytes(), &stored));
 }
 
 #[test]

@@ -307,6 +307,55 @@ fn metadata_of_members_is_bounded() {
 }
 
 #[test]
+fn members_that_say_nothing_take_room_all_the_same() {
+    let mut story = Story::new(GroupConfig {
+        bytes_max: 2_000,
+        ..GroupConfig::default()
+    });
+    let silent = |number: u32| JoinRequest {
+        protocols: vec![Protocol {
+            name: String::new(),
+            metadata: Bytes::new(),
+        }],
+        ..new_member(&format!("m{number}"))
+    };
+    let callers: Vec<u32> = (0..20).map(|number| story.join(silent(number))).collect();
+    assert!(!story.joined.contains_key(&callers[0]), "it waits");
+    assert_eq!(story.join_refused(callers[19]).0, GroupError::GroupFull);
+    assert!(story.coordinator.bytes() <= 2_000);
+}
+
+#[test]
+fn ids_that_are_given_out_take_as_much_room_as_they_are_long() {
+    let mut story = Story::new(GroupConfig {
+        bytes_max: 1_000_000,
+        ..GroupConfig::default()
+    });
+    let with = |request: JoinRequest| JoinRequest {
+        member_id_required: true,
+        ..request
+    };
+    let ids: Vec<String> = (0..50)
+        .map(|number| format!("{}-{number}", "x".repeat(30_000)))
+        .collect();
+    let asking = ids.iter().map(|id| story.join(with(new_member(id))));
+    let callers: Vec<u32> = asking.collect();
+    let told = |story: &Story, caller| story.join_refused(caller).0;
+    assert_eq!(told(&story, callers[0]), GroupError::MemberIdRequired);
+    assert_eq!(told(&story, callers[49]), GroupError::GroupFull);
+    assert!(story.coordinator.bytes() <= 1_000_000);
+    story.join(with(member(&ids[0])));
+    story
+        .leave(&[(&ids[0], None), (&ids[1], None)])
+        .expect("left");
+    assert!(story.coordinator.bytes() <= 1_000_000);
+    story.wait(60 * SECOND);
+    let deleted = story.act(|coordinator, now, effects| coordinator.delete(now, "g", effects));
+    assert_eq!(deleted, Ok(()));
+    assert_eq!(story.coordinator.bytes(), 0);
+}
+
+#[test]
 fn members_have_a_whole_session_after_a_restart() {
     let mut story = story();
     story.stable_group(vec![new_member("a"), new_member("b")]);

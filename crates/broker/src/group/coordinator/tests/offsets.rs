@@ -124,6 +124,22 @@ fn offsets_take_no_more_room_than_they_may() {
     assert!(answers.contains(&Ok(())));
     assert_eq!(answers.last(), Some(&Err(GroupError::StateTooLarge)));
     assert!(story.coordinator.bytes() <= 1000);
+    let full = story.coordinator.bytes();
+    assert_eq!(story.commit(commit(-1, "", 6)), Ok(vec![Ok(())]));
+    assert_eq!(story.committed(), Some(6), "it takes the place of another");
+    let mut request = commit(-1, "", 7);
+    let mut longer = request.offsets[0].clone();
+    longer.metadata = "x".repeat(900);
+    let shorter = CommitOffset {
+        metadata: String::new(),
+        ..longer.clone()
+    };
+    request.offsets.extend([longer, shorter]);
+    assert_eq!(
+        story.commit(request),
+        Ok(vec![Ok(()), Err(GroupError::StateTooLarge), Ok(())])
+    );
+    assert_eq!(story.coordinator.bytes(), full - "note".len());
 }
 
 #[test]

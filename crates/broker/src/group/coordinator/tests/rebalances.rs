@@ -404,6 +404,33 @@ fn assignments_that_are_too_large_for_a_record_are_refused_and_the_group_rebalan
 }
 
 #[test]
+fn assignments_take_no_more_room_than_there_is() {
+    let mut story = Story::new(GroupConfig {
+        bytes_max: 10_000,
+        ..GroupConfig::default()
+    });
+    story.join(new_member("a"));
+    story.wait(3 * SECOND);
+    let a = story.sync("a", 1, &[("a", &"x".repeat(500_000))]);
+    assert_eq!(story.assignment(a), Err(GroupError::StateTooLarge));
+    assert_eq!(story.state(), GroupState::PreparingRebalance);
+    assert!(story.coordinator.bytes() <= 10_000);
+    assert!(story.log.is_empty());
+    let large = "x".repeat(4_000);
+    for generation in 2..5 {
+        let again = story.join(member("a"));
+        assert_eq!(story.joined(again).generation, generation);
+        let a = story.sync("a", generation, &[("a", &large)]);
+        assert_eq!(
+            story.assignment(a),
+            Ok(large.as_str()),
+            "it takes the place of the one before"
+        );
+        assert!(story.coordinator.bytes() <= 10_000);
+    }
+}
+
+#[test]
 fn generations_begin_anew_when_their_numbers_are_used_up() {
     let mut story = story();
     story.stable_group(vec![new_member("a")]);

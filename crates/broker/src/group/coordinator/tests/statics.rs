@@ -234,6 +234,28 @@ fn a_rebalance_of_static_members_none_of_whom_joins_ends_with_their_sessions() {
 }
 
 #[test]
+fn static_members_that_wait_for_nobody_do_not_keep_the_coordinator_busy() {
+    for rebalance_timeout_ms in [0, -1] {
+        for restarts in [false, true] {
+            let mut story = two_static_members();
+            for (instance_id, before) in [("i", "a2"), ("j", "b2")] {
+                story.join(JoinRequest {
+                    rebalance_timeout_ms,
+                    ..static_member(instance_id, before)
+                });
+            }
+            if restarts {
+                story.restart();
+            } else {
+                story.leave(&[("a2", None)]).expect("left");
+            }
+            story.wait(60 * SECOND);
+            assert_eq!(story.state(), GroupState::Empty);
+        }
+    }
+}
+
+#[test]
 fn an_administrator_removes_static_members_by_instance_id() {
     let mut story = two_static_members();
     let answers = story.leave(&[("", Some("j")), ("", Some("stranger")), ("", None)]);
