@@ -22,6 +22,11 @@ macro_rules! catalogue {
             pub const ALL: &'static [FaultKind] = &[$(FaultKind::$kind,)*];
 
             /// The kind's name in options, reports and scenario files.
+            /// The kind with this number.
+            pub fn numbered(number: u64) -> Option<FaultKind> {
+                FaultKind::ALL.get(usize::try_from(number).ok()?).copied()
+            }
+
             pub fn name(self) -> &'static str {
                 match self { $(FaultKind::$kind => $name,)* }
             }
@@ -143,6 +148,14 @@ impl Rates {
             }
         }
         rates
+    }
+
+    /// Those that may strike.
+    pub fn kinds(&self) -> impl Iterator<Item = FaultKind> {
+        FaultKind::ALL
+            .iter()
+            .copied()
+            .filter(|kind| self.get(*kind) > 0)
     }
 
     pub fn get(&self, kind: FaultKind) -> u32 {

@@ -119,10 +119,15 @@ impl Simulation {
         F: Future<Output = T> + 'static,
     {
         let decisions = Decisions::new(self.seed, self.edits, self.record_decisions);
-        let kinds = self.menu;
-        let rates = match kinds {
-            [] => self.rates,
-            menu => Rates::draw(&decisions, menu),
+        let (rates, menu) = match self.menu {
+            [] => {
+                let kinds = self.rates.kinds().collect();
+                (self.rates, kinds)
+            }
+            menu => {
+                let kinds = menu.iter().map(|(kind, _)| *kind);
+                (Rates::draw(&decisions, menu), kinds.collect())
+            }
         };
         let faults = Faults::new(rates);
         let world = World::new(decisions, faults, self.limits, self.recording);
@@ -162,7 +167,7 @@ impl Simulation {
             simulated,
             events,
             faults,
-            menu: kinds,
+            menu,
             checkpoints,
             decisions,
             idle_edits,
@@ -206,8 +211,8 @@ pub struct Outcome<T> {
     pub tally: BTreeMap<&'static str, u64>,
     pub simulated: Duration,
     pub faults: Vec<FaultCount>,
-    /// The kinds of faults that seeds of its profile may be dealt, with their highest rates.
-    pub menu: &'static [(FaultKind, u32)],
+    /// The kinds of faults that seeds of its profile may be dealt.
+    pub menu: Vec<FaultKind>,
     pub checkpoints: Vec<Checkpoint>,
     /// The recorded events, if recording was on.
     pub trace: Vec<Event>,

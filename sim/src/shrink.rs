@@ -1,8 +1,9 @@
 //! From a run that fails to the fewest faults with which it still breaks the same invariant.
 //!
 //! A decision belongs to (seed, label, counter), so a fault that is edited away moves no other draw: what is tried
-//! is the same world with less wrong in it. First whole kinds of faults go, then single strikes, by halves and ever smaller
-//! parts (delta debugging), then what the profile draws at its beginning is made as small as it can be. The
+//! is the same world with less wrong in it. First whole kinds of faults go, then single strikes: those of one kind, or of one node and kind,
+//! then by halves and ever smaller parts (delta debugging), in the end by twos. What the profile draws at its beginning (kinds of clients, topics,
+//! partitions, the length of the run, and so how many operations there are) is made as small as it can be. The
 //! clock, the schedule and the network's delays stay those of the seed.
 
 use crate::decision::Edits;
@@ -87,10 +88,13 @@ pub fn shrink(
     let faults_before = search.strikes().len();
     search.drop_kinds();
     search.pin_strikes();
+    search.drop_groups();
     search.drop_strikes();
     search.shrink_sizes();
     // A smaller world may need fewer faults.
+    search.drop_groups();
     search.drop_strikes();
+    search.drop_pairs();
     let faults = search.strikes().len();
     let (outcome, mut edits) = (search.best, search.edits);
     // The run ended before it came to these.
@@ -219,6 +223,48 @@ impl Search {
         }
     }
 
+    /// Takes away all strikes of a kind, and all of a kind at a node.
+    fn drop_groups(&mut self) {
+        let by_kind = |(label, _): &Strike| kind_of(label).map(|kind| kind.name().to_owned());
+        let by_label = |(label, _): &Strike| Some(label.clone());
+        let keys: [&dyn Fn(&Strike) -> Option<String>; 2] = [&by_kind, &by_label];
+        for key in keys {
+            let groups: BTreeSet<Option<String>> = self.pinned().iter().map(key).collect();
+            for group in groups {
+                let mut edits = self.edits.clone();
+                for strike in self.pinned() {
+                    if key(&strike) == group {
+                        edits.values.remove(&strike);
+                    }
+                }
+                self.still_fails(edits);
+            }
+        }
+    }
+
+    /// Two strikes that cannot go one at a time may go together: without the one the other would do more.
+    fn drop_pairs(&mut self) {
+        let mut first = 0;
+        while first < self.pinned().len() {
+            let mut second = first + 1;
+            while second < self.pinned().len() {
+                let strikes = self.pinned();
+                let mut edits = self.edits.clone();
+                edits.values.remove(&strikes[first]);
+                edits.values.remove(&strikes[second]);
+                if self.still_fails(edits) {
+                    second = first + 1;
+                } else {
+                    second += 1;
+                }
+                if self.runs >= self.runs_max {
+                    return;
+                }
+            }
+            first += 1;
+        }
+    }
+
     fn pinned(&self) -> Vec<Strike> {
         let quiet = &self.edits.quiet;
         let values = self.edits.values.iter();
@@ -241,7 +287,19 @@ impl Search {
         let without = without.iter().map(|label| (label.as_str(), 1));
         for (label, smallest) in without.chain(SIZES) {
             let edits = self.with(label, 0, smallest);
-            self.still_fails(edits);
+            if self.still_fails(edits) {
+                continue;
+            }
+            // If not the smallest, then one halfway there.
+            let drawn = (label.to_owned(), 0);
+            while let Some(now) = self.best.decisions.values.get(&drawn).copied()
+                && now > smallest + 1
+            {
+                let edits = self.with(label, 0, smallest + (now - smallest) / 2);
+                if !self.still_fails(edits) {
+                    break;
+                }
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 //! on every 64-bit little-endian machine. Checkpoints let two runs be bisected to the first event in which
 //! they differ. Texts are made only when somebody records them.
 
+use crate::fault::FaultKind;
 use std::collections::VecDeque;
 use std::fmt;
 
@@ -77,16 +78,28 @@ pub struct Event {
     pub text: Option<String>,
 }
 
+/// What a node is called by its number in a trace, as in the labels of decisions: `n0` and on from there.
+pub fn label_of(number: u32) -> String {
+    match number.checked_sub(1) {
+        None => "world".to_owned(),
+        Some(id) => format!("n{id}"),
+    }
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            EventKind::Fault | EventKind::DiskCondition => FaultKind::numbered(self.a),
+            _ => None,
+        };
+        let a = kind.map_or_else(|| format!("{:x}", self.a), |kind| kind.name().to_owned());
         write!(
             f,
-            "{} {:>16} n{} {:?} {:x} {:x} {:016x} {}",
+            "{} {:>16} {} {:?} {a} {:x} {:016x} {}",
             self.number,
             self.time,
-            self.node,
+            label_of(self.node),
             self.kind,
-            self.a,
             self.b,
             self.digest,
             self.text.as_deref().unwrap_or("")

@@ -1,6 +1,7 @@
 //! The zoo: historic bugs as patches, to be put back into a copy of the tree, where the judges must find them.
 //!
-//! A patch begins with lines `# key: value` (`id`, `source`, `broke`, `caught-by`, `profile`, `seeds`, all of them), then
+//! A patch begins with lines `# key: value` (`id`, `source`, `broke`, `caught-by`, `profile`, `seeds`, all of them; further ones, such as
+//! `beside`, why another invariant speaks here than there, are for people), then
 //! comes a unified diff of files that exist. This is the pure part: what a patch says, and what it makes of a file.
 //! `cargo sim zoo` copies, builds and searches.
 

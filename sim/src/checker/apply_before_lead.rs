@@ -3,6 +3,7 @@
 
 use super::{Case, Checker, Violation};
 use crate::history::Event;
+use crate::trace::label_of;
 use std::collections::BTreeMap;
 use taffrail_record::Offset;
 
@@ -32,7 +33,8 @@ impl Checker for ApplyBeforeLead {
             return Err(Violation::new(
                 "APPLY-BEFORE-LEAD",
                 format!(
-                    "node {node} serves for the {incarnation}th time by metadata up to offset {applied}, and was seen to go by {known}"
+                    "{} serves for the {incarnation}th time by metadata up to offset {applied}, and was seen to go by {known}",
+                    label_of(*node)
                 ),
             ));
         }

@@ -2,6 +2,7 @@
 
 use super::{Case, Checker, Violation};
 use crate::history::Event;
+use crate::trace::label_of;
 
 /// Nothing to remember.
 pub struct BoundedQueue;
@@ -24,7 +25,10 @@ impl Checker for BoundedQueue {
                 bound,
             } if longest > bound => Err(Violation::new(
                 "BOUNDED-QUEUE",
-                format!("node {node} had {longest} {what} and may have {bound}"),
+                format!(
+                    "{} had {longest} {what} and may have {bound}",
+                    label_of(*node)
+                ),
             )),
             _ => Ok(()),
         }

@@ -3,6 +3,7 @@
 
 use super::{Case, Checker, Violation};
 use crate::history::{Event, Stop};
+use crate::trace::label_of;
 
 /// Nothing to remember.
 pub struct BudgetZero;
@@ -20,7 +21,7 @@ impl Checker for BudgetZero {
         match case.event {
             Event::IdleReservations { node, what, held } if *held > 0 => Err(Violation::new(
                 "BUDGET-ZERO",
-                format!("node {node} is idle and still holds {held} {what}"),
+                format!("{} is idle and still holds {held} {what}", label_of(*node)),
             )),
             Event::Stopped {
                 stop: Stop::Stray(path),

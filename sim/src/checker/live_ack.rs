@@ -24,7 +24,9 @@ impl Checker for LiveAck {
             return Ok(());
         };
         let witness = match (owed, took) {
-            (Owed::Fates, _) => format!("{of}, {patience:?} after the healing: {instead}"),
+            (Owed::Fates, _) => {
+                format!("{of}, which had {patience:?} from the healing on: {instead}")
+            }
             (Owed::Ack, Some(took)) => {
                 format!("{of}: a record was acknowledged {took:?} after it was sent")
             }

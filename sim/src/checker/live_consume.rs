@@ -53,7 +53,9 @@ impl Checker for LiveConsume {
             (Owed::Delivery, None) => format!("{of}: {instead}"),
             (Owed::CatchUp, _) => format!("{of}: a fetch session came no further than {instead}"),
             (Owed::Turn, _) => format!("{of}: a fetch session gave it no turn in {instead}"),
-            (Owed::Rest, _) => format!("{of}, {patience:?} after the healing: {instead}"),
+            (Owed::Rest, _) => {
+                format!("{of}, which had {patience:?} from the healing on: {instead}")
+            }
             (Owed::ReadBack { round }, _) => {
                 format!("{of} cannot be read back in round {round}: {instead}")
             }

@@ -28,7 +28,7 @@ impl Checker for LiveCoordLoad {
             Owed::CoordinatorLoad => {
                 format!("nobody says which offset of {of} was committed: {instead}")
             }
-            Owed::Loaded => format!("{of}, {patience:?} after the healing: {instead}"),
+            Owed::Loaded => format!("{of}, which had {patience:?} from the healing on: {instead}"),
             _ => return Ok(()),
         };
         Err(Violation::new("LIVE-COORD-LOAD", witness))

@@ -33,7 +33,7 @@ impl Checker for LiveProduce {
             Owed::Word => format!("{of} {instead}"),
             Owed::Topic => format!("{of} cannot be made: {instead}"),
             Owed::Intake => {
-                format!("{of} takes no record {patience:?} after the healing: {instead}")
+                format!("{of} takes no record, and had {patience:?} from the healing on: {instead}")
             }
             _ => return Ok(()),
         };

@@ -58,7 +58,7 @@ impl Checker for LiveRebalance {
                 instead,
                 ..
             }) => broken(format!(
-                "the last member of {of} does not begin to read {patience:?} after the healing: {instead}"
+                "the last member of {of} does not begin to read, and had {patience:?} from the healing on: {instead}"
             )),
             _ => Ok(()),
         }

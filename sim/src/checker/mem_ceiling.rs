@@ -2,6 +2,7 @@
 
 use super::{Case, Checker, Violation};
 use crate::history::Event;
+use crate::trace::label_of;
 
 /// Nothing to remember.
 pub struct MemCeiling;
@@ -19,7 +20,10 @@ impl Checker for MemCeiling {
         match case.event {
             Event::Memory { node, used, budget } if used > budget => Err(Violation::new(
                 "MEM-CEILING",
-                format!("node {node} holds {used} bytes and may hold {budget}"),
+                format!(
+                    "{} holds {used} bytes and may hold {budget}",
+                    label_of(*node)
+                ),
             )),
             _ => Ok(()),
         }

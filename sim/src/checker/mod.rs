@@ -20,6 +20,18 @@
 //! | int-poll-skip, int-nonmonotonic-poll | READ-COMMITTED-PREFIX, within one answer |
 //! | nonmonotonic-send | NONMONOTONIC-SEND |
 //! | realtime-lag | LIVE-CONSUME: a reader that waits at the end of a healed log gets what comes within seconds |
+//!
+//! Not judged, since the code is not there: what a second replica, a transaction, a compacted log or a stream job would owe, and numbers of
+//! polls and commits beyond what their order tells. Judged under another name:
+//!
+//! | invariant | spoken of by |
+//! |---|---|
+//! | APPLY-ONCE | STATE-EQUAL: what was applied twice differs from its replay |
+//! | EPOCH-MONO | IDEMPOTENT, for producers; ZOMBIE-FENCED, for generations |
+//! | SNAPSHOT-EXACT | STATE-EQUAL, OFFSET-REPLAY-EQ: a start from the snapshot against one from the log |
+//! | UNIQUE-EPOCH-OFFSET | OFFSET-UNIQUE: there is one epoch |
+//! | READ-STABLE | OFFSET-UNIQUE: whoever reads an offset again is told the same |
+//! | DERIVED-NOT-AHEAD | EPOCH-CACHE-EXACT, LIVE-COORD-LOAD: caches and snapshots that go further than their log |
 
 mod aborted_read;
 mod acked_durable;

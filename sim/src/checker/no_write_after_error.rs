@@ -3,6 +3,7 @@
 
 use super::{Case, Checker, Violation};
 use crate::history::Event;
+use crate::trace::label_of;
 use std::collections::BTreeSet;
 
 /// Remembers the handles that failed.
@@ -38,7 +39,8 @@ impl Checker for NoWriteAfterError {
                 ..
             } if self.failed.contains(&(*node, *handle)) => {
                 let witness = format!(
-                    "node {node} asks for a {change:?} of file {file} by handle {handle}, which has failed before"
+                    "{} asks for a {change:?} of file {file} by handle {handle}, which has failed before",
+                    label_of(*node)
                 );
                 return Err(Violation::new("NO-WRITE-AFTER-ERROR", witness));
             }

@@ -3,6 +3,7 @@
 
 use super::{Case, Checker, Violation};
 use crate::history::{Event, Written};
+use crate::trace::label_of;
 use taffrail_record::{Offset, TopicPartition};
 
 /// Nothing to remember: each answer is held against its question.
@@ -85,7 +86,8 @@ impl Checker for ReadCommittedPrefix {
             ) if applied > committed => Err(Violation::new(
                 "READ-COMMITTED-PREFIX",
                 format!(
-                    "node {node} goes by metadata up to offset {applied}, and {committed} had committed"
+                    "{} goes by metadata up to offset {applied}, and {committed} had committed",
+                    label_of(*node)
                 ),
             )),
             _ => Ok(()),

@@ -4,6 +4,7 @@
 use super::refusal::objection;
 use super::{Case, Checker, Violation};
 use crate::history::{Event, Grievance};
+use crate::trace::label_of;
 
 /// Nothing to remember.
 pub struct RecoveryRan;
@@ -27,7 +28,8 @@ impl Checker for RecoveryRan {
             } => Err(Violation::new(
                 "RECOVERY-RAN",
                 format!(
-                    "node {node} starts for the {incarnation}th time as if its last stop had been clean"
+                    "{} starts for the {incarnation}th time as if its last stop had been clean",
+                    label_of(*node)
                 ),
             )),
             Event::StartRefused {

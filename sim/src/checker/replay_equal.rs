@@ -2,6 +2,7 @@
 
 use super::{Case, Checker, Violation};
 use crate::history::Event;
+use crate::trace::label_of;
 
 /// Nothing to remember: each event carries both digests.
 pub struct ReplayEqual;
@@ -21,7 +22,8 @@ impl Checker for ReplayEqual {
                 replayed,
             } if live != replayed => {
                 let witness = format!(
-                    "node {node}: {of}: the live state has digest {live:016x}, its replay {replayed:016x}"
+                    "{}: {of}: the live state has digest {live:016x}, its replay {replayed:016x}",
+                    label_of(*node)
                 );
                 Err(Violation::new(what, witness))
             }

@@ -12,14 +12,17 @@ use std::time::Duration;
 use taffrail_client::{Client, ClientOptions, Consumer, ConsumerOptions, TopicPartitionName};
 use taffrail_env::{Clock, Spawn};
 use taffrail_record::TopicPartition;
-use taffrail_wire::OffsetFetchRequest;
+use taffrail_wire::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use taffrail_wire::offset_fetch::OffsetFetchRequestTopic;
+use taffrail_wire::{OffsetCommitRequest, OffsetFetchRequest};
 
 /// How long the impatient one stays with a connection on which it has its answer.
 const STAY: Duration = Duration::from_secs(1);
 /// How soon it tries again where nobody listens.
 const KNOCK: Duration = Duration::from_millis(10);
 const FETCH_VERSION: i16 = 5;
+/// In which a commit says how long it is to be kept.
+const KEPT_VERSIONS: std::ops::Range<i16> = 2..5;
 
 /// Runs until the stage is quiet.
 pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
@@ -35,7 +38,13 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
         if decisions.below(choice, 2) == 0 {
             next += 1 + decisions.below(choice, 50) as i64;
             let identity = stage.identity(&partition);
-            commit(&stage, &consumer, id, (&partition, identity), next).await;
+            let place = (&partition, identity);
+            if decisions.below(choice, 4) == 0 {
+                let version = KEPT_VERSIONS.start + decisions.below(choice, 3) as i16;
+                commit_kept(&env, &stage, id, place, (version, next)).await;
+            } else {
+                commit(&stage, &consumer, id, place, next).await;
+            }
         } else {
             ask_by_name(&stage, &consumer, id, &partition).await;
         }
@@ -115,6 +124,51 @@ pub(super) async fn commit(
         stage.tell(Event::CommitAcked { operation });
     }
     is_taken
+}
+
+/// Commits by hand, and says how long that is to be kept, as only old clients do: longer than any run. Once, and if nothing comes of it
+/// it may have been taken all the same.
+async fn commit_kept(
+    env: &SimEnv,
+    stage: &Stage,
+    id: ClientId,
+    (partition, identity): (&TopicPartitionName, TopicPartition),
+    (version, offset): (i16, i64),
+) -> Option<()> {
+    const KEPT_MS: i64 = 36_500 * 86_400_000;
+    let group = group_name(id);
+    let request = OffsetCommitRequest {
+        group_id: &group,
+        retention_time_ms: KEPT_MS,
+        topics: vec![OffsetCommitRequestTopic {
+            name: &partition.topic,
+            partitions: vec![OffsetCommitRequestPartition {
+                partition_index: partition.partition,
+                committed_offset: offset,
+                ..OffsetCommitRequestPartition::default()
+            }],
+            ..OffsetCommitRequestTopic::default()
+        }],
+        ..OffsetCommitRequest::default()
+    };
+    let mut peer = Peer::connect(env, &stage.broker, &group, STAY).await?;
+    let operation = stage.next_operation();
+    stage.tell(Event::CommitStarted {
+        operation,
+        group: id,
+        partition: identity,
+        offset,
+        by: None,
+    });
+    let answer = peer.call(version, &request).await?;
+    let response = answer.read::<OffsetCommitRequest<'_>>(version)?;
+    let taken = response.topics.first()?.partitions.first()?.error_code == 0;
+    peer.leave();
+    if taken {
+        stage.count("commits-kept");
+        stage.tell(Event::CommitAcked { operation });
+    }
+    Some(())
 }
 
 async fn ask_by_name(

@@ -246,7 +246,7 @@ pub fn scenario(files: &[PathBuf]) -> Result<bool, Failure> {
             Ok(()) => say!("{place}: as expected: {verdict}"),
             Err(why) => {
                 met = false;
-                say!("{place}: {why}, but: {verdict}");
+                say!("{place}: {why}; the run: {verdict}");
             }
         }
     }

@@ -34,8 +34,7 @@ impl Totals {
             let struck = ran.outcome.tally.get(point).copied().unwrap_or(0);
             *self.points.entry(point).or_default() += struck;
         }
-        self.menu
-            .extend(ran.outcome.menu.iter().map(|(kind, _)| kind));
+        self.menu.extend(&ran.outcome.menu);
         for count in &ran.outcome.faults {
             let (injected, met) = self.faults.entry(count.kind).or_default();
             *injected += count.injected;

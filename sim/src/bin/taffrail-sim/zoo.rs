@@ -142,11 +142,13 @@ impl Scratch {
     /// Below the target directory that this binary lies in.
     fn new(root: &Path) -> Result<Scratch, Failure> {
         let binary = std::env::current_exe().map_err(|error| error.to_string())?;
-        let zoo = binary
+        // Cargo marks the directories that it builds in.
+        let target = binary
             .ancestors()
             .nth(2)
-            .ok_or("this binary does not lie in a target directory")?
-            .join("zoo");
+            .filter(|target| target.join("CACHEDIR.TAG").is_file())
+            .ok_or("this binary does not lie in a target directory of Cargo's, below which bugs could be planted and built; `cargo sim zoo` does")?;
+        let zoo = target.join("zoo");
         Ok(Scratch {
             root: root.to_path_buf(),
             tree: zoo.join("tree"),

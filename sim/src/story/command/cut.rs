@@ -34,6 +34,9 @@ impl Act for Cut {
     fn run<'a>(&'a self, play: &'a Play) -> Pin<Box<dyn Future<Output = Answer> + 'a>> {
         Box::pin(async move {
             let (from, to) = (play.node(&self.from)?, play.node(&self.to)?);
+            if from == to {
+                return Err(format!("{} cannot be cut off from itself", self.from));
+            }
             play.world.set_link(from, to, true);
             if self.both {
                 play.world.set_link(to, from, true);
