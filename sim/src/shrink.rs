@@ -225,9 +225,11 @@ impl Search {
 
     /// Takes away all strikes of a kind, and all of a kind at a node.
     fn drop_groups(&mut self) {
-        let by_kind = |(label, _): &Strike| kind_of(label).map(|kind| kind.name().to_owned());
-        let by_label = |(label, _): &Strike| Some(label.clone());
-        let keys: [&dyn Fn(&Strike) -> Option<String>; 2] = [&by_kind, &by_label];
+        type Key = fn(&Strike) -> Option<String>;
+        let keys: [Key; 2] = [
+            |(label, _)| kind_of(label).map(|kind| kind.name().to_owned()),
+            |(label, _)| Some(label.clone()),
+        ];
         for key in keys {
             let groups: BTreeSet<Option<String>> = self.pinned().iter().map(key).collect();
             for group in groups {

@@ -706,11 +706,11 @@ fn a_request_may_not_ask_for_more_partitions_than_are_planned_at_once() {
     const INVALID_PARTITIONS: i16 = ErrorCode::InvalidPartitions as i16;
     story(config(1), |place| async move {
         let mut peer = place.peer().await;
-        let cases: [(&[(&str, i32)], &[i16]); 3] = [
-            (&[("a", 9_999), ("b", 2)], &[POLICY_VIOLATION; 2]),
+        let cases = [
+            ([("a", 9_999), ("b", 2)], [POLICY_VIOLATION; 2]),
             // Without a number it is the broker's: 1.
-            (&[("a", 10_000), ("b", -1)], &[POLICY_VIOLATION; 2]),
-            (&[("a", 10_001), ("b", 3)], &[INVALID_PARTITIONS, 0]),
+            ([("a", 10_000), ("b", -1)], [POLICY_VIOLATION; 2]),
+            ([("a", 10_001), ("b", 3)], [INVALID_PARTITIONS, 0]),
         ];
         for (topics, errors) in cases {
             let topics = topics.iter();

@@ -55,14 +55,7 @@ pub async fn start<E: Env>(env: E, config: NodeConfig) -> Result<Node<E>, StartE
     let address = listener.local_address();
     let endpoint = endpoint(&config, address)?;
     let fixed = config.settings.effective();
-    let check_interval = fixed.log_retention_check_interval_ms as u64;
-    let storage = Options {
-        // A full disk looks more often; the clock has to be right for as long all the same.
-        step_agreement_min: Duration::from_millis(check_interval),
-        producer_expiry_ms: i64::from(fixed.producer_id_expiration_ms),
-        ..config.storage.clone()
-    };
-    let opened = taffrail_storage::open(&env, &config.data, storage, config.shards)
+    let opened = taffrail_storage::open(&env, &config.data, storage(&config), config.shards)
         .await
         .map_err(StartError::Open)?;
     let identity = opened.identity;
@@ -150,6 +143,17 @@ fn start_groups<E: Env>(
         groups.serve(topic.id(), topic.partitions.len() as i32);
     }
     groups
+}
+
+fn storage(config: &NodeConfig) -> Options {
+    let fixed = config.settings.effective();
+    let check_interval = fixed.log_retention_check_interval_ms as u64;
+    Options {
+        // A full disk looks more often; the clock has to be right for as long all the same.
+        step_agreement_min: Duration::from_millis(check_interval),
+        producer_expiry_ms: i64::from(fixed.producer_id_expiration_ms),
+        ..config.storage.clone()
+    }
 }
 
 fn group_config(config: &NodeConfig, memory: usize) -> GroupConfig {
