@@ -1,4 +1,5 @@
-//! LINEAR-READ: an end offset asked for after a record was acknowledged lies beyond that record, and never falls.
+//! LINEAR-READ: an end offset asked for after a record was acknowledged lies beyond that record, and never falls; nor does a broker show
+//! afterwards that what consumers may read ends before it.
 
 use super::{Case, Checker, Violation};
 use crate::history::{Event, OperationId};
@@ -9,6 +10,8 @@ use taffrail_record::{Offset, TopicPartition};
 #[derive(Default)]
 pub struct LinearRead {
     known: BTreeMap<TopicPartition, Offset>,
+    /// How far it was known to reach when it was last looked at. A look takes its time, so that it may show less than is known by its end.
+    looked: BTreeMap<TopicPartition, Offset>,
     asked: BTreeMap<OperationId, (TopicPartition, Offset)>,
 }
 
@@ -50,6 +53,19 @@ impl Checker for LinearRead {
                     return Err(Violation::new("LINEAR-READ", witness));
                 }
                 self.raise(partition, *end);
+            }
+            Event::Exposed {
+                partition, bounds, ..
+            } => {
+                let now = self.known.get(partition).copied().unwrap_or(0);
+                let known = self.looked.insert(*partition, now).unwrap_or(0);
+                if bounds.high_watermark < known && !case.is_deleted(*partition) {
+                    let witness = format!(
+                        "{partition:?} may be read up to {}, and was said to end at {known} before",
+                        bounds.high_watermark
+                    );
+                    return Err(Violation::new("LINEAR-READ", witness));
+                }
             }
             _ => {}
         }

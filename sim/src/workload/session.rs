@@ -7,9 +7,11 @@
 use super::peer::{Answer, Peer};
 use super::scanner::Scan;
 use super::{Phase, Presence, Stage};
+use crate::atlas::batches;
 use crate::decision::Stream;
 use crate::env::SimEnv;
 use crate::history::{ClientId, Event, OperationId};
+use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,7 +19,7 @@ use taffrail_client::{Client, ClientOptions, OffsetSpec, TopicPartitionName};
 use taffrail_env::Clock;
 use taffrail_record::Offset;
 use taffrail_wire::fetch::{FetchPartition, FetchTopic, ForgottenTopic, PartitionData};
-use taffrail_wire::{ErrorCode, FetchRequest, FetchResponse};
+use taffrail_wire::{ErrorCode, FetchRequest, FetchResponse, Records};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Topics are named by their names here.
@@ -336,6 +338,7 @@ impl Reader {
         if response.error_code != 0 {
             return self.stage.count("sessions-refused");
         }
+        self.judge_size(&response);
         let is_first = asked.1 == 0;
         if response.session_id != 0 {
             self.stage.count(match is_first {
@@ -352,6 +355,27 @@ impl Reader {
                     self.take_partition(&name, partition, position, operation);
                 }
             }
+        }
+    }
+
+    /// No more comes than was asked for, but for one batch that is longer by itself.
+    fn judge_size(&self, response: &FetchResponse<'_>) {
+        let partitions = response
+            .responses
+            .iter()
+            .flat_map(|topic| &topic.partitions);
+        let given = partitions.filter_map(|partition| partition.records.clone());
+        let given: Vec<Bytes> = given.map(Records::into_bytes).collect();
+        let first_len = |bytes: &Bytes| batches(bytes).first().map_or(0, |(_, len, ..)| *len);
+        let longest = given.iter().map(first_len).max().unwrap_or(0);
+        let bytes: usize = given.iter().map(Bytes::len).sum();
+        let may_be = longest.max(self.bytes_max as usize);
+        if bytes > may_be {
+            let witness = format!(
+                "client {} asked for {} bytes and was given {bytes}, of which the longest batch that comes first has {longest}",
+                self.id, self.bytes_max
+            );
+            self.stage.object("BOUNDED-QUEUE", witness);
         }
     }
 

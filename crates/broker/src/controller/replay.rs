@@ -60,6 +60,10 @@ pub(super) async fn replay<E: Env>(
                     if offset < next {
                         continue;
                     }
+                    if offset > next {
+                        let what = format!("offset {offset} where {next} is next");
+                        return Err(content(what));
+                    }
                     let value = record.value.unwrap_or_default();
                     let entry: Entry<Command> = encoding::decode(value)
                         .map_err(|error| content(format!("offset {offset}: {error}")))?;

@@ -29,6 +29,17 @@ fn an_end_that_forgets_an_acknowledged_record_is_stale() {
 }
 
 #[test]
+fn a_broker_that_shows_less_than_was_acknowledged_two_looks_ago_takes_it_back() {
+    let mut events = written_twice();
+    // A look may have begun before the acknowledgement; the next one has not.
+    events.extend([exposed(0, 1, 2), exposed(0, 2, 2)]);
+    good(events);
+    let mut events = written_twice();
+    events.extend([exposed(0, 1, 2), exposed(0, 1, 2)]);
+    bad("LINEAR-READ", events);
+}
+
+#[test]
 fn out_of_range_inside_the_log_is_a_lie() {
     let poll = Event::PollStarted {
         operation: 6,
