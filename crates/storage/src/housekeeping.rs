@@ -33,7 +33,7 @@ pub async fn run<E: Env>(shard: &Rc<Shard<E>>) {
             .look(shard.env.unix_ms(), shard.env.now(), step_agreement_min);
     let agreement_min = shard.options.clock_agreement_min;
     let now = shard.env.now();
-    let tells_silence = shard.wall.borrow().tells_silence(now, agreement_min);
+    let tells_silence = shard.wall.borrow().has_agreed_for(now, agreement_min);
     let logs: Vec<Rc<LogInner>> = shard.logs.borrow().values().cloned().collect();
     for inner in logs {
         let log = Log {

@@ -30,12 +30,12 @@ impl WallClock {
         if !agrees {
             self.agrees_since = Some(now);
         }
-        let is_believed = agrees && self.tells_silence(now, agreement_min);
+        let is_believed = agrees && self.has_agreed_for(now, agreement_min);
         is_believed.then_some(unix_ms)
     }
 
     /// Whether the looks have agreed for `agreement_min`, so long that a long silence in wall time is a silence.
-    pub fn tells_silence(&self, now: Instant, agreement_min: Duration) -> bool {
+    pub fn has_agreed_for(&self, now: Instant, agreement_min: Duration) -> bool {
         self.agrees_since
             .is_some_and(|since| now.saturating_since(since) >= agreement_min)
     }

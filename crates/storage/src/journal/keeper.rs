@@ -208,8 +208,8 @@ impl<E: Env> Keeper<E> {
         let Some(answers) = self.ask(|| ToShard::Sections { as_of }).await else {
             return;
         };
-        let pieces = self.encode_checkpoint(answers, end);
-        self.write_when_there_is_room(pieces).await;
+        let next = self.encode_checkpoint(answers, end);
+        self.write_when_there_is_room(next).await;
     }
 
     /// Asks every shard that is not closed, and waits for all answers. `None` if the journal failed meanwhile.

@@ -142,14 +142,14 @@ fn only_a_clock_that_went_steadily_for_an_hour_tells_that_somebody_is_silent() {
     let hour = Duration::from_secs(3_600);
     let mut clock = WallClock::default();
     clock.look(0, at(0), hour);
-    assert!(!clock.tells_silence(at(0), hour));
+    assert!(!clock.has_agreed_for(at(0), hour));
     clock.look(3_599_000, at(3_599), hour);
-    assert!(!clock.tells_silence(at(3_599), hour));
+    assert!(!clock.has_agreed_for(at(3_599), hour));
     clock.look(3_600_000, at(3_600), hour);
-    assert!(clock.tells_silence(at(3_600), hour));
+    assert!(clock.has_agreed_for(at(3_600), hour));
     let year = 365 * 86_400_000;
     clock.look(year, at(3_601), hour);
-    assert!(!clock.tells_silence(at(3_601), hour));
+    assert!(!clock.has_agreed_for(at(3_601), hour));
     clock.look(year + 3_600_000, at(7_201), hour);
-    assert!(clock.tells_silence(at(7_201), hour));
+    assert!(clock.has_agreed_for(at(7_201), hour));
 }
