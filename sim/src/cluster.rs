@@ -488,6 +488,33 @@ impl Broker {
             .map(|seen| seen.budget_used as u64)
     }
 
+    /// Waits until nothing is reserved, at most so long as it may be while nobody asks anything any more: soon after the last
+    /// connection has gone, and until then as long as the broker gives a peer that went without a word, ten seconds for more of a request
+    /// and thirty until somebody takes more of an answer.
+    pub async fn until_unreserved(&self) {
+        const PATIENCE: Duration = Duration::from_secs(2);
+        const PATIENCE_WITH_PEERS: Duration = Duration::from_secs(45);
+        const PAUSE: Duration = Duration::from_millis(100);
+        let begun = self.world.elapsed();
+        let mut alone_since = begun;
+        self.world.sleep(PAUSE).await;
+        while self.reserved_bytes().is_some_and(|held| held > 0) {
+            let now = self.world.elapsed();
+            let has_peers = self
+                .seen
+                .borrow()
+                .as_ref()
+                .is_some_and(|seen| seen.connections > 0);
+            if has_peers {
+                alone_since = now;
+            }
+            if now >= alone_since + PATIENCE || now >= begun + PATIENCE_WITH_PEERS {
+                return;
+            }
+            self.world.sleep(PAUSE).await;
+        }
+    }
+
     /// Long polls that waited in its logs at the last look.
     pub fn waiting_reads(&self) -> Option<u64> {
         self.seen

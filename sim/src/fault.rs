@@ -21,12 +21,12 @@ macro_rules! catalogue {
             /// Every kind, in the order of their numbers.
             pub const ALL: &'static [FaultKind] = &[$(FaultKind::$kind,)*];
 
-            /// The kind's name in options, reports and scenario files.
             /// The kind with this number.
             pub fn numbered(number: u64) -> Option<FaultKind> {
                 FaultKind::ALL.get(usize::try_from(number).ok()?).copied()
             }
 
+            /// The kind's name in options, reports and scenario files.
             pub fn name(self) -> &'static str {
                 match self { $(FaultKind::$kind => $name,)* }
             }

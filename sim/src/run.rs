@@ -262,7 +262,7 @@ impl<T> Outcome<T> {
             Some(Strike {
                 time: Duration::from_nanos(event.time),
                 node: node?.to_owned(),
-                kind: *FaultKind::ALL.get(event.a as usize)?,
+                kind: FaultKind::numbered(event.a)?,
                 point: event.text.clone(),
             })
         };

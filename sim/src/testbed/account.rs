@@ -77,15 +77,9 @@ impl Cluster {
 
     /// Where nobody asks anything, all reservations of memory must have returned.
     async fn look_at_reservations(&self, broker: &Broker) {
-        /// As much as the broker gives a peer that went without a word.
-        const PATIENCE: Duration = Duration::from_secs(45);
         let world = &self.0.world;
-        let begun = world.elapsed();
         world.sleep(Duration::from_secs(2)).await;
-        let is_held = || broker.reserved_bytes().is_some_and(|held| held > 0);
-        while is_held() && world.elapsed() < begun + PATIENCE {
-            world.sleep(Duration::from_secs(1)).await;
-        }
+        broker.until_unreserved().await;
         let brokers = self.brokers();
         let mut others = world.nodes();
         others.retain(|node| !brokers.contains(node));

@@ -5,7 +5,7 @@ use super::group::{GROUP, GROUP_NAME};
 use super::peer::Peer;
 use super::{Phase, Presence, Stage};
 use crate::env::SimEnv;
-use crate::history::{ClientId, Event};
+use crate::history::{ClientId, Event, OperationId};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -100,6 +100,40 @@ pub async fn ask_all(env: SimEnv, stage: Rc<Stage>, patience: Duration) -> Vec<A
     answers
 }
 
+/// A commit of one offset, by hand.
+pub(super) fn request<'a>(
+    group_id: &'a str,
+    partition: &'a TopicPartitionName,
+    offset: i64,
+) -> OffsetCommitRequest<'a> {
+    OffsetCommitRequest {
+        group_id,
+        topics: vec![OffsetCommitRequestTopic {
+            name: &partition.topic,
+            partitions: vec![OffsetCommitRequestPartition {
+                partition_index: partition.partition,
+                committed_offset: offset,
+                ..OffsetCommitRequestPartition::default()
+            }],
+            ..OffsetCommitRequestTopic::default()
+        }],
+        ..OffsetCommitRequest::default()
+    }
+}
+
+/// Tells of a commit by nobody in particular.
+fn begin(stage: &Stage, group: ClientId, partition: TopicPartition, offset: i64) -> OperationId {
+    let operation = stage.next_operation();
+    stage.tell(Event::CommitStarted {
+        operation,
+        group,
+        partition,
+        offset,
+        by: None,
+    });
+    operation
+}
+
 /// Whether it was acknowledged.
 pub(super) async fn commit(
     stage: &Stage,
@@ -108,14 +142,7 @@ pub(super) async fn commit(
     (partition, identity): (&TopicPartitionName, TopicPartition),
     offset: i64,
 ) -> bool {
-    let operation = stage.next_operation();
-    stage.tell(Event::CommitStarted {
-        operation,
-        group: id,
-        partition: identity,
-        offset,
-        by: None,
-    });
+    let operation = begin(stage, id, identity, offset);
     // A failed commit may have taken effect all the same: the client tries again by itself, so it stays open.
     let offsets = BTreeMap::from([(partition.clone(), offset)]);
     let is_taken = consumer.commit_offsets(&offsets).await.is_ok();
@@ -138,28 +165,11 @@ async fn commit_kept(
     const KEPT_MS: i64 = 36_500 * 86_400_000;
     let group = group_name(id);
     let request = OffsetCommitRequest {
-        group_id: &group,
         retention_time_ms: KEPT_MS,
-        topics: vec![OffsetCommitRequestTopic {
-            name: &partition.topic,
-            partitions: vec![OffsetCommitRequestPartition {
-                partition_index: partition.partition,
-                committed_offset: offset,
-                ..OffsetCommitRequestPartition::default()
-            }],
-            ..OffsetCommitRequestTopic::default()
-        }],
-        ..OffsetCommitRequest::default()
+        ..request(&group, partition, offset)
     };
     let mut peer = Peer::connect(env, &stage.broker, &group, STAY).await?;
-    let operation = stage.next_operation();
-    stage.tell(Event::CommitStarted {
-        operation,
-        group: id,
-        partition: identity,
-        offset,
-        by: None,
-    });
+    let operation = begin(stage, id, identity, offset);
     let answer = peer.call(version, &request).await?;
     let response = answer.read::<OffsetCommitRequest<'_>>(version)?;
     let taken = response.topics.first()?.partitions.first()?.error_code == 0;

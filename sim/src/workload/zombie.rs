@@ -3,7 +3,7 @@
 
 use super::group::{GROUP, GROUP_NAME};
 use super::peer::Peer;
-use super::{Phase, Presence, Stage};
+use super::{Phase, Presence, Stage, commits};
 use crate::decision::Stream;
 use crate::env::SimEnv;
 use crate::history::{ClientId, Event, Membership};
@@ -11,7 +11,6 @@ use std::rc::Rc;
 use std::time::Duration;
 use taffrail_client::TopicPartitionName;
 use taffrail_env::Clock;
-use taffrail_wire::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use taffrail_wire::{HeartbeatRequest, OffsetCommitRequest, SyncGroupRequest};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -125,19 +124,9 @@ fn request<'a>(
     offset: i64,
 ) -> OffsetCommitRequest<'a> {
     OffsetCommitRequest {
-        group_id: GROUP_NAME,
         generation_id_or_member_epoch: by.generation,
         member_id: &by.member_id,
         group_instance_id: by.instance.as_deref(),
-        topics: vec![OffsetCommitRequestTopic {
-            name: &partition.topic,
-            partitions: vec![OffsetCommitRequestPartition {
-                partition_index: partition.partition,
-                committed_offset: offset,
-                ..OffsetCommitRequestPartition::default()
-            }],
-            ..OffsetCommitRequestTopic::default()
-        }],
-        ..OffsetCommitRequest::default()
+        ..commits::request(GROUP_NAME, partition, offset)
     }
 }

@@ -382,20 +382,14 @@ pub(super) fn tell_silence(stage: &Stage) {
     stage.tell_wait(Owed::Word, "the broker", Err(instead), PATIENCE);
 }
 
-/// Nobody asks anything any more: all reservations must have returned, or return soon: a peer that went without a word, in the midst of a
-/// request or before it had taken its answer, has the time that every peer has. So must the reads that waited, whose clients have
+/// Nobody asks anything any more: all reservations must have returned, or return soon. So must the reads that waited, whose clients have
 /// gone: at the latest when their shard asks whether anybody still wants them, which it does every second.
 async fn idle(world: &World, broker: &Broker, stage: &Stage) {
-    /// The broker waits for ten seconds for more of a request, and for thirty until somebody takes more of an answer.
-    const PATIENCE: Duration = Duration::from_secs(45);
     const PATIENCE_WITH_READS: Duration = Duration::from_secs(5);
     const LOOK: Duration = Duration::from_millis(100);
     let begun = world.elapsed();
-    world.sleep(LOOK).await;
+    broker.until_unreserved().await;
     let is_held = |held: Option<u64>| held.is_some_and(|held| held > 0);
-    while is_held(broker.reserved_bytes()) && world.elapsed() < begun + PATIENCE {
-        world.sleep(LOOK).await;
-    }
     let tell = |what: &'static str, held: Option<u64>| {
         if let Some(held) = held {
             let node = broker.node.number();
