@@ -247,6 +247,17 @@ async fn serve<E: Env>(call: Call<E>, key: ApiKey, frame: Bytes, body_at: usize)
             }
         };
     }
+    // Of a request that waits for others only what is needed is kept.
+    macro_rules! take {
+        ($take:expr, $($handler:tt)*) => {{
+            let request = decode(&frame, body_at, call.version).map($take);
+            drop(frame);
+            match request {
+                Ok(request) => $($handler)*(&call, request).await,
+                Err(error) => malformed(key, call.version, &error),
+            }
+        }};
+    }
     match key {
         ApiKey::AlterConfigs => handle!(AlterConfigsRequest, alter_configs::handle),
         ApiKey::ApiVersions => handle!(ApiVersionsRequest, api_versions::handle),
@@ -276,15 +287,10 @@ async fn serve<E: Env>(call: Call<E>, key: ApiKey, frame: Bytes, body_at: usize)
             )
         }
         ApiKey::InitProducerId => handle!(InitProducerIdRequest, init_producer_id::handle),
-        ApiKey::JoinGroup => {
-            let request = decode(&frame, body_at, call.version);
-            let request = request.map(|request| join_group::take(&call, request));
-            drop(frame);
-            match request {
-                Ok(request) => join_group::handle(&call, request).await,
-                Err(error) => malformed(key, call.version, &error),
-            }
-        }
+        ApiKey::JoinGroup => take!(
+            |request| join_group::take(&call, request),
+            join_group::handle
+        ),
         ApiKey::LeaveGroup => handle!(LeaveGroupRequest, leave_group::handle),
         ApiKey::ListGroups => handle!(ListGroupsRequest, list_groups::handle),
         ApiKey::ListOffsets => handle!(ListOffsetsRequest, list_offsets::handle),
@@ -295,15 +301,7 @@ async fn serve<E: Env>(call: Call<E>, key: ApiKey, frame: Bytes, body_at: usize)
         ApiKey::OffsetForLeaderEpoch => {
             handle!(OffsetForLeaderEpochRequest, offset_for_leader_epoch::handle)
         }
-        ApiKey::SyncGroup => {
-            let request = decode(&frame, body_at, call.version);
-            let request = request.map(sync_group::take);
-            drop(frame);
-            match request {
-                Ok(request) => sync_group::handle(&call, request).await,
-                Err(error) => malformed(key, call.version, &error),
-            }
-        }
+        ApiKey::SyncGroup => take!(sync_group::take, sync_group::handle),
         // Started before it is decoded, because it has to take its place in the order.
         ApiKey::Produce => Answer::Close("a Produce request out of its order".to_string()),
     }

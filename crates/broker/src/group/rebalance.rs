@@ -127,6 +127,7 @@ impl<J, S> Group<J, S> {
             syncing: None,
         };
         self.member_bytes += member.bytes();
+        self.member_said += member.claim().said();
         self.members.insert(member_id, member);
         self.rebalance_or_complete(step);
     }
@@ -143,8 +144,10 @@ impl<J, S> Group<J, S> {
             return;
         };
         self.member_bytes -= member.bytes();
+        self.member_said -= member.claim().said();
         member.protocols = request.protocols;
         self.member_bytes += member.bytes();
+        self.member_said += member.claim().said();
         member.rebalance_timeout_ms = request.rebalance_timeout_ms;
         member.session_timeout_ms = request.session_timeout_ms;
         if let Some(given_up) = member.joining.replace(caller) {
@@ -164,6 +167,7 @@ impl<J, S> Group<J, S> {
             return;
         };
         self.member_bytes -= member.bytes();
+        self.member_said -= member.claim().said();
         step.timers.cancel(&self.session_key(member_id));
         if let Some(caller) = member.joining {
             // Without an id, so that a client that is still there joins as a new member.
@@ -217,8 +221,10 @@ impl<J, S> Group<J, S> {
                 .insert(instance_id.clone(), new_id.to_string());
         }
         self.member_bytes -= member.bytes();
+        self.member_said -= member.claim().said();
         member.member_id = new_id.to_string();
         self.member_bytes += member.bytes();
+        self.member_said += member.claim().said();
         self.members.insert(new_id.to_string(), member);
         self.restart_session(step, new_id);
     }

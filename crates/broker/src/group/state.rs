@@ -180,6 +180,8 @@ pub(super) struct Group<J, S> {
     pub new_member_added: bool,
     /// What all members take.
     pub member_bytes: usize,
+    /// What all members say about themselves.
+    pub member_said: usize,
     /// What the ids that were given out take.
     pub pending_bytes: usize,
     /// The topics of the present generation, if all members' subscriptions can be read.
@@ -204,6 +206,7 @@ impl<J, S> Group<J, S> {
             initial_delay: None,
             new_member_added: false,
             member_bytes: 0,
+            member_said: 0,
             pending_bytes: 0,
             subscribed: None,
         }
@@ -434,6 +437,8 @@ impl<J, S> Group<J, S> {
     /// Counts again what all members take.
     pub(super) fn count_members(&mut self) {
         self.member_bytes = self.members.values().map(Member::bytes).sum();
+        let said = self.members.values().map(|member| member.claim().said());
+        self.member_said = said.sum();
     }
 
     /// What the group takes with all members and the ids that were given out, roughly, in bytes.
@@ -454,8 +459,7 @@ impl<J, S> Group<J, S> {
 
     /// What all members say about themselves, roughly, in bytes.
     pub(super) fn said_bytes(&self) -> usize {
-        let members = self.members.values().map(|member| member.claim().said());
-        members.sum::<usize>() + self.pending.len() * MEMBER_OVERHEAD
+        self.member_said + self.pending.len() * MEMBER_OVERHEAD
     }
 
     /// What a request to join makes the group take, roughly, in bytes.

@@ -63,6 +63,10 @@ fn check_members<J, S>(group: &Group<J, S>) -> Result<(), &'static str> {
     {
         return Err("its size is counted wrongly");
     }
+    let said = group.members.values().map(|member| member.claim().said());
+    if group.member_said != said.sum::<usize>() {
+        return Err("what its members say is counted wrongly");
+    }
     let given_out = group.pending.iter().map(|id| given_out_bytes(id));
     if group.pending_bytes != given_out.sum::<usize>() {
         return Err("the size of the ids that were given out is counted wrongly");
