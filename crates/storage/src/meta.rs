@@ -11,7 +11,7 @@ use crate::layout::{self, FORMAT_VERSION};
 use crate::reading::read_verified;
 use bytes::{BufMut, Bytes, BytesMut};
 use std::path::Path;
-use taffrail_env::disk::{DiskResult, read_full};
+use taffrail_env::disk::DiskResult;
 use taffrail_env::{Directory, Disk, DiskErrorKind, Env, File, OpenMode};
 
 const MAGIC: &[u8; 8] = b"TAFFMETA";
@@ -113,13 +113,10 @@ impl Meta {
     fn other_version(slot: &[u8]) -> Option<u32> {
         let checksum = slot.get(SLOT_LEN - 8..SLOT_LEN)?.try_into().ok()?;
         let sound = u64::from_le_bytes(checksum) == crc64(&slot[..SLOT_LEN - 8]);
-        Meta::version(slot).filter(|version| sound && *version != FORMAT_VERSION)
-    }
-
-    /// The version that a slot claims, if it claims to be one.
-    fn version(slot: &[u8]) -> Option<u32> {
         let mut cursor = Cursor::new(slot);
-        (&cursor.array::<8>()? == MAGIC).then(|| cursor.u32())?
+        let is_ours = &cursor.array::<8>()? == MAGIC;
+        let version = cursor.u32()?;
+        (sound && is_ours && version != FORMAT_VERSION).then_some(version)
     }
 }
 
@@ -158,20 +155,11 @@ pub async fn read<E: Env>(env: &E, directory: &Path) -> Result<Option<Meta>, Ope
     for slot in slots {
         slot?;
     }
-    let bytes = read_full(&file, 0, 2 * SLOT).await?;
-    let versions: Vec<u32> = bytes.chunks(SLOT).filter_map(Meta::version).collect();
-    match versions.iter().find(|version| **version != FORMAT_VERSION) {
-        Some(found) => Err(OpenError::OtherVersion {
-            path: directory.into(),
-            found: *found,
-            supported: FORMAT_VERSION,
-        }),
-        None => Err(OpenError::Damaged {
-            file: path,
-            offset: 0,
-            what: "neither slot verifies".into(),
-        }),
-    }
+    Err(OpenError::Damaged {
+        file: path,
+        offset: 0,
+        what: "neither slot verifies".into(),
+    })
 }
 
 /// Makes the file; durable, name and all, when this returns.

@@ -1,6 +1,7 @@
 //! Disks that lie: what does not verify is refused, and everything else goes on.
 
 use super::{DIRECTORY, batch, config, new_env, open_one, partition, small};
+use crate::checksum::crc64;
 use crate::offline::{self, Finding};
 use crate::testing::{DiskWorld, TestEnv};
 use crate::{AppendError, Log, OpenError, Options, ReadError, open};
@@ -439,6 +440,17 @@ fn a_directory_of_somebody_else_or_of_another_version_is_left_alone() {
     let meta = Path::new("/data/taffrail.meta");
     for slot in [0, 4096] {
         disk.overwrite(meta, slot + 8, &2u32.to_le_bytes());
+    }
+    // A version that no checksum stands for is damage.
+    let error = open_error(disk.clone());
+    assert!(
+        matches!(&error, Some(OpenError::Damaged { file, .. }) if file == meta),
+        "{error:?}"
+    );
+    for slot in [0, 4096] {
+        let written = disk.contents(meta).expect("it is there");
+        let checksum = crc64(&written[slot..][..120]).to_le_bytes();
+        disk.overwrite(meta, slot + 120, &checksum);
     }
     let before = disk.contents(meta).expect("it is there").to_vec();
     let error = open_error(disk.clone());
