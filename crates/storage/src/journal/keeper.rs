@@ -56,7 +56,7 @@ impl<E: Env> Keeper<E> {
     pub async fn run(mut self) {
         loop {
             self.tend_files().await;
-            if self.closed.iter().all(Option::is_some) {
+            if self.all_closed() {
                 break;
             }
             if self.wants_round() && !self.failed() {
@@ -73,6 +73,10 @@ impl<E: Env> Keeper<E> {
             }
         }
         self.close().await;
+    }
+
+    fn all_closed(&self) -> bool {
+        self.closed.iter().all(Option::is_some)
     }
 
     fn failed(&self) -> bool {
@@ -312,21 +316,21 @@ impl<E: Env> Keeper<E> {
     }
 
     /// Writes it and recycles what lies before. What it says stays true while there is no room for it: then it is tried again and again, and
-    /// everything else is seen to meanwhile, the deletion of a log among it.
+    /// everything else is seen to meanwhile, the deletion of a log among it. Given up once all shards have shut down: a stop does not wait for room.
     async fn write_when_there_is_room(&mut self, next: NextCheckpoint) {
         let mut was_full = false;
         while let Err(full) = self.write_checkpoint(&next).await {
             was_full = true;
             self.tell_space(Some(full)).await;
             let probe = self.env.now() + self.options.space_probe;
-            while self.env.now() < probe && !self.failed() {
+            while self.env.now() < probe && !self.failed() && !self.all_closed() {
                 let patience = probe.saturating_since(self.env.now());
                 match self.next_event(Some(patience)).await {
                     Event::Mail(message) => self.unasked(message).await,
                     Event::Bell | Event::Time => self.tend_files().await,
                 }
             }
-            if self.failed() {
+            if self.failed() || self.all_closed() {
                 return;
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{batch, config, open_one, partition, small};
 use crate::testing::{DiskWorld, TestEnv};
-use crate::{AppendError, Health, Log, LogConfig, Options};
+use crate::{AppendError, Health, Log, LogConfig, Logs, Options};
 use std::time::Duration;
 use taffrail_env::Clock;
 use taffrail_env::disk::DiskOperation;
@@ -330,8 +330,15 @@ fn a_journal_for_which_there_was_room_for_two_files_alone_goes_on() {
     assert!(with_two > 0, "a case is tried in which there are two");
 }
 
-#[test]
-fn a_stop_that_finds_no_room_for_its_checkpoint_ends_and_loses_nothing() {
+/// Leaves no room.
+fn fill_up(env: &TestEnv) {
+    let mut disk = env.0.disk.borrow_mut();
+    let space = disk.space();
+    disk.capacity = space.total - space.available;
+}
+
+/// Many logs, and then no room at all; `before` is what happens before that.
+fn stop_without_room(before: impl AsyncFnOnce(&TestEnv, &Logs<TestEnv>) + 'static) {
     const LOGS: i32 = 6_000;
     let env = TestEnv::new(11, DiskWorld::new());
     let inner = env.clone();
@@ -345,18 +352,14 @@ fn a_stop_that_finds_no_room_for_its_checkpoint_ends_and_loses_nothing() {
         for created in futures_util::future::join_all(created).await {
             created.expect("created");
         }
-        let used = {
-            let mut disk = inner.0.disk.borrow_mut();
-            let space = disk.space();
-            disk.capacity = space.total - space.available;
-            disk.capacity
-        };
+        before(&inner, &logs).await;
+        fill_up(&inner);
         let stopped = logs.shutdown().await;
         assert!(
             matches!(stopped, Err(crate::StorageError::NoSpace(_))),
             "{stopped:?}"
         );
-        inner.0.disk.borrow_mut().capacity = 2 * used;
+        inner.0.disk.borrow_mut().capacity = 1 << 40;
         let logs = open_one(&inner, large).await;
         for number in 0..LOGS {
             assert!(logs.get(partition(number)).is_some(), "{number}");
@@ -364,6 +367,34 @@ fn a_stop_that_finds_no_room_for_its_checkpoint_ends_and_loses_nothing() {
         logs.shutdown().await.expect("now there is room");
     })
     .expect("it ends");
+}
+
+#[test]
+fn a_stop_that_finds_no_room_for_its_checkpoint_ends_and_loses_nothing() {
+    stop_without_room(async |_, _| {});
+}
+
+#[test]
+fn a_stop_ends_while_the_checkpoint_of_a_round_waits_for_room() {
+    stop_without_room(async |env, logs| {
+        let large = LogConfig {
+            segment_bytes: 64 << 20,
+            preallocate: true,
+            ..config()
+        };
+        let log = logs.create(partition(9_999), large).await;
+        let log = log.expect("created");
+        log.append(batch(b"first"), 5).await.expect("there is room");
+        fill_up(env);
+        for _ in 0..90 {
+            let written = log.append(batch(&[7; 60_000]), 5).await;
+            written.expect("its segment has room");
+        }
+        // The journal's second file is begun, and a round with it.
+        env.sleep(Duration::from_secs(5)).await;
+        // What the stop gives back of the segment somebody else takes.
+        env.0.disk.borrow_mut().capacity = 0;
+    });
 }
 
 #[test]
