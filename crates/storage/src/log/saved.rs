@@ -159,6 +159,8 @@ impl<E: Env> Log<E> {
 
     /// The newest snapshot that verifies.
     pub async fn load_state(&self) -> Result<Option<(Offset, Bytes)>, StorageError> {
+        // Whoever saves one meanwhile removes those before it.
+        let _turn = self.inner.work.lock().await;
         // First: it moves up to a snapshot only when that is kept.
         let start = self.log_start_offset();
         let directory = self.shard.log_directory(&self.inner);
