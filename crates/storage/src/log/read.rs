@@ -269,7 +269,13 @@ impl<E: Env> Log<E> {
             Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(None),
             file => file?,
         };
-        read_verified(&file, 0, len, |bytes| key.decode(bytes.get(..len)?)).await
+        let digest = read_verified(&file, 0, len, |bytes| key.decode(bytes.get(..len)?)).await?;
+        // One that found no room for its end would have all that lies behind it read in one piece.
+        let reaches = |digest: &Vec<DigestEntry>| {
+            let last = digest.last().map_or(0, |last| u64::from(last.position));
+            segment.length - last.min(segment.length) <= SPAN_MAX as u64
+        };
+        Ok(digest.filter(|digest| !segment.sealed || reaches(digest)))
     }
 
     /// Digest and segment do not agree. The mark says which of them is wrong: makes the digest again, or finds the segment corrupt.
