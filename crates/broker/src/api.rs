@@ -34,11 +34,11 @@ mod offset_for_leader_epoch;
 mod produce;
 mod sync_group;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
@@ -71,21 +71,40 @@ pub(crate) struct Call<E: Env> {
 
 /// What is reserved for a request that is under way.
 #[derive(Clone)]
-pub(crate) struct RequestMemory(Rc<Cell<Option<Reservation>>>);
+pub(crate) struct RequestMemory(Rc<Memory>);
+
+struct Memory {
+    reservation: Cell<Option<Reservation>>,
+    /// Where it went, once the request is answered before all of it is done.
+    left: RefCell<Weak<Reservation>>,
+}
 
 impl RequestMemory {
     pub fn new(reservation: Reservation) -> RequestMemory {
-        RequestMemory(Rc::new(Cell::new(Some(reservation))))
+        RequestMemory(Rc::new(Memory {
+            reservation: Cell::new(Some(reservation)),
+            left: RefCell::default(),
+        }))
+    }
+
+    /// For what goes on after the answer: what the request brought stays in memory, and reserved, until all who ask for this have dropped it.
+    pub fn outlive(&self) -> Option<Rc<Reservation>> {
+        let mut left = self.0.left.borrow_mut();
+        left.upgrade().or_else(|| {
+            let reservation = Rc::new(self.take()?);
+            *left = Rc::downgrade(&reservation);
+            Some(reservation)
+        })
     }
 
     /// For a request that was taken apart and now waits for others: their memory must not be wanted for that of this one.
     pub fn release(&self) {
-        drop(self.0.take());
+        drop(self.take());
     }
 
     /// What is still reserved, if anything.
     pub fn take(&self) -> Option<Reservation> {
-        self.0.take()
+        self.0.reservation.take()
     }
 }
 

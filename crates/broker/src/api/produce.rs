@@ -25,7 +25,7 @@ use taffrail_wire::produce::{
 };
 use taffrail_wire::{ErrorCode, Records};
 
-use super::{Answer, Call, by_topic, code, decode, malformed};
+use super::{Answer, Call, RequestMemory, by_topic, code, decode, malformed};
 use crate::broker::Broker;
 use crate::config::{CompressionType, TimestampType, TopicSettings, Validation};
 use crate::deadline::until;
@@ -60,9 +60,11 @@ enum Outcome<E: Env> {
     Appending(Appending<E>),
 }
 
-/// A batch on its way. Once it is durable it is counted, whether or not anybody still waits for it.
+/// A batch on its way. Once it is durable it is counted, whether or not anybody still waits for it, and until then its memory is its
+/// request's.
 struct Appending<E: Env> {
     broker: Rc<Broker<E>>,
+    memory: RequestMemory,
     partition: TopicPartition,
     /// `None` once it is done.
     appended: Option<LocalBoxFuture<'static, Result<Appended, AppendError>>>,
@@ -86,8 +88,10 @@ impl<E: Env> Drop for Appending<E> {
             return;
         };
         let (broker, records, bytes) = (self.broker.clone(), self.records, self.bytes);
+        let memory = self.memory.outlive();
         self.broker.env.spawn(async move {
             count(&broker, &appended.await, records, bytes);
+            drop(memory);
         });
     }
 }
@@ -349,6 +353,7 @@ async fn append<E: Env>(
     let appended = broker.router.append(led.id, batch, now_ms).await;
     Ok(Outcome::Appending(Appending {
         broker: broker.clone(),
+        memory: call.memory.clone(),
         partition: led.id,
         appended: Some(appended),
         records: summary.header.record_count.max(0) as u64,
