@@ -57,6 +57,12 @@ impl<E: Env> Groups<E> {
         groups
     }
 
+    /// Whom to ask whether there is a topic: what is stored of one that is gone is forgotten whenever a partition is read.
+    pub fn ask_of_topics(&self, exists: impl Fn(&RawTopicId) -> bool + 'static) {
+        let set = self.shared.topic_exists.set(Box::new(exists));
+        assert!(set.is_ok(), "a node has one metadata");
+    }
+
     /// Begins to read and serve the partitions of the offsets topic. Once for a topic; again does nothing.
     pub fn serve(&self, topic: TopicId, partitions: i32) {
         let is_served = self

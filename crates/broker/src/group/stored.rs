@@ -138,6 +138,14 @@ impl Stored {
         self.groups.keys().map(String::as_str)
     }
 
+    /// All topics of which offsets are kept.
+    pub fn topic_ids(&self) -> BTreeSet<RawTopicId> {
+        let offsets = self.group_ids().flat_map(|id| self.offsets(id));
+        offsets
+            .filter_map(|(_, _, offset)| offset.topic_id)
+            .collect()
+    }
+
     /// A group's offset of one partition.
     pub fn offset(&self, group_id: &str, topic: &str, partition: i32) -> Option<&CommittedOffset> {
         self.groups

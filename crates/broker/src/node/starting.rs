@@ -135,9 +135,14 @@ fn start_groups<E: Env>(
     env: &E,
     config: GroupConfig,
     router: &Rc<Router<E>>,
-    controller: &Controller<E>,
+    controller: &Rc<Controller<E>>,
 ) -> Rc<Groups<E>> {
     let groups = Groups::new(env, router.clone(), config);
+    let metadata = Rc::downgrade(controller);
+    groups.ask_of_topics(move |id| {
+        let controller = metadata.upgrade();
+        controller.is_none_or(|it| it.metadata().topic_by_id(TopicId(*id)).is_some())
+    });
     controller.tell_groups(&groups);
     if let Some(topic) = controller.metadata().topic(OFFSETS_TOPIC) {
         groups.serve(topic.id(), topic.partitions.len() as i32);

@@ -6,7 +6,7 @@
 //! it all again for every refused commit of a full disk would be too much, so after a failure nothing is taken in for a while that
 //! would have to be written; what only asks is answered.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use super::load::{LoadError, load};
 use crate::controller::prefix_of;
 use crate::group::{
     Batch, Coordinator, Effects, GroupConfig, GroupError, JoinRefused, JoinReply, JoinRequest, Now,
-    Release, Serving, SyncReply, SyncRequest,
+    Release, Serving, Stored, SyncReply, SyncRequest,
 };
 use crate::metadata::RawTopicId;
 use crate::node::{Audit, Difference, Replayed};
@@ -34,7 +34,7 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 /// How long nothing is taken in to be written after an append failed; doubled up to the maximum while appends go on failing.
 const REST: Duration = Duration::from_millis(100);
 const REST_MAX: Duration = Duration::from_secs(5);
-/// The most that is put into one batch, as far as units allow.
+/// The most that is put into one batch where the journal takes more.
 const BATCH_BYTES_MAX: usize = 512 << 10;
 
 type Joining = oneshot::Sender<JoinReply>;
@@ -42,11 +42,17 @@ type Syncing = oneshot::Sender<SyncReply>;
 type Coordinating = Coordinator<Joining, Syncing>;
 type Outcome = Effects<Joining, Syncing>;
 
+pub(super) type TopicExists = Box<dyn Fn(&RawTopicId) -> bool>;
+
 /// What all partitions share.
 pub(super) struct Shared<E: Env> {
     pub env: E,
     router: Rc<Router<E>>,
     config: GroupConfig,
+    /// The most that is put into one batch, as far as units allow: half of what the journal takes, if that is little.
+    batch_bytes_max: usize,
+    /// Whether the metadata knows a topic.
+    pub topic_exists: OnceCell<TopicExists>,
     poke: RefCell<mpsc::Sender<()>>,
     /// What the coordinators of all partitions take.
     bytes: Cell<usize>,
@@ -67,6 +73,8 @@ impl<E: Env> Shared<E> {
         let group_bytes_max = config.group_bytes_max.min(router.batch_bytes_max() / 2);
         Shared {
             env,
+            batch_bytes_max: BATCH_BYTES_MAX.min(router.batch_bytes_max() / 2),
+            topic_exists: OnceCell::new(),
             config: GroupConfig {
                 group_bytes_max,
                 ..config
@@ -127,7 +135,7 @@ pub(super) struct Partition<E: Env> {
     rest: Cell<(Instant, Duration)>,
     /// What of [`Shared::bytes`] is this partition's.
     bytes: Cell<usize>,
-    /// Topics deleted while the partition was being read.
+    /// Topics that are gone, and of which offsets may still be stored.
     deleted_topics: RefCell<BTreeSet<RawTopicId>>,
 }
 
@@ -159,15 +167,14 @@ impl<E: Env> Partition<E> {
             match load(&self.shared.router, self.log, None).await {
                 Ok((stored, position)) if self.is_loading() => {
                     let config = self.shared.config.clone();
+                    self.note_deleted(&stored);
                     let serving = Serving::new(config, stored, position, self.shared.now());
                     self.count_bytes(serving.coordinator().bytes());
                     *self.phase.borrow_mut() = Phase::Serving(Box::new(serving));
-                    let deleted = self.deleted_topics.take();
-                    if deleted.is_empty() {
-                        self.flush()
-                    } else {
-                        self.delete_topics(&deleted)
+                    if self.check_rested().is_ok() {
+                        self.delete_noted();
                     }
+                    self.flush();
                     return;
                 }
                 Ok(_) => return,
@@ -182,6 +189,22 @@ impl<E: Env> Partition<E> {
                 return;
             }
             retry = (retry * 2).min(RETRY_MAX);
+        }
+    }
+
+    /// A crash or a refused append may have come between a topic's end and what was to be forgotten of it.
+    fn note_deleted(&self, stored: &Stored) {
+        if let Some(exists) = self.shared.topic_exists.get() {
+            let mut ids = stored.topic_ids();
+            ids.retain(|id| !exists(id));
+            self.deleted_topics.borrow_mut().append(&mut ids);
+        }
+    }
+
+    fn delete_noted(self: &Rc<Self>) {
+        let deleted = self.deleted_topics.take();
+        if !deleted.is_empty() {
+            self.delete_topics(&deleted);
         }
     }
 
@@ -331,7 +354,7 @@ impl<E: Env> Partition<E> {
     async fn write(self: Rc<Self>) {
         loop {
             let batch = match &mut *self.phase.borrow_mut() {
-                Phase::Serving(serving) => serving.next_batch(BATCH_BYTES_MAX),
+                Phase::Serving(serving) => serving.next_batch(self.shared.batch_bytes_max),
                 Phase::Loading | Phase::Stopped => None,
             };
             let Some(batch) = batch else { break };
@@ -362,6 +385,7 @@ impl<E: Env> Partition<E> {
                 return;
             }
             self.rest.set((Instant::default(), Duration::ZERO));
+            self.delete_noted();
             self.flush();
             self.save_if_due();
         }
