@@ -40,7 +40,7 @@ pub(crate) const METADATA_LOG: TopicPartition = TopicPartition {
 const QUEUE_MAX: usize = 1024;
 /// Commands in one batch.
 const COMMANDS_PER_BATCH_MAX: usize = 256;
-/// A batch takes no more commands once it is this large.
+/// A batch takes no more commands once it is this large, or half of what the journal takes.
 const BATCH_BYTES_MAX: usize = 512 << 10;
 /// How many commands lie between two snapshots, unless configured otherwise.
 pub(crate) const SNAPSHOT_INTERVAL: u64 = 1024;
@@ -215,7 +215,8 @@ impl<E: Env> Controller<E> {
         let now_ms = self.env.unix_ms();
         let mut builder = BatchBuilder::new(Codec::None, now_ms);
         let mut entries = Vec::new();
-        while builder.size_estimate() < BATCH_BYTES_MAX
+        let bytes_max = BATCH_BYTES_MAX.min(self.router.batch_bytes_max() / 2);
+        while builder.size_estimate() < bytes_max
             && let Some((command, caller)) = commands.next()
         {
             let entry = self.sequencer.borrow_mut().on_request(caller, command);

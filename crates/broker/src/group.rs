@@ -80,6 +80,11 @@ pub struct GroupConfig {
 /// See [`GroupConfig::snapshot_bytes_min`].
 pub(crate) const SNAPSHOT_BYTES_MIN: usize = 4 << 20;
 
+/// One group may take this part of what all may, but this much at the least and at the most: ten thousand members of the usual kind.
+const GROUP_SHARE: usize = 4;
+const GROUP_BYTES_LEAST: usize = 1 << 20;
+const GROUP_BYTES_MAX: usize = 8 << 20;
+
 impl Default for GroupConfig {
     fn default() -> GroupConfig {
         GroupConfig {
@@ -92,7 +97,7 @@ impl Default for GroupConfig {
             offsets_retention_ms: 7 * 24 * 3_600_000,
             offsets_retention_check: Duration::from_secs(600),
             groups_max: 10_000,
-            group_bytes_max: 1 << 20,
+            group_bytes_max: GROUP_BYTES_LEAST,
             bytes_max: 64 << 20,
             snapshot_bytes_min: SNAPSHOT_BYTES_MIN,
         }
@@ -111,6 +116,7 @@ impl GroupConfig {
             offset_metadata_max: settings.offset_metadata_max_bytes.max(0) as usize,
             offsets_retention_ms: i64::from(settings.offsets_retention_minutes) * 60_000,
             offsets_retention_check: milliseconds(settings.offsets_retention_check_interval_ms),
+            group_bytes_max: (bytes_max / GROUP_SHARE).clamp(GROUP_BYTES_LEAST, GROUP_BYTES_MAX),
             bytes_max,
             ..GroupConfig::default()
         }
