@@ -272,7 +272,7 @@ impl Broker {
                 .keep_name(partition, || format!("{}/{}", name.topic, name.partition));
             let bounds = Bounds {
                 start: view.log_start_offset,
-                last_stable: view.high_watermark,
+                last_stable: view.last_stable_offset,
                 high_watermark: view.high_watermark,
                 end: view.log_end_offset,
             };
@@ -300,12 +300,14 @@ impl Broker {
             used,
             budget: BUDGET_BYTES + BESIDE_BUDGET_BYTES,
         });
-        stage.tell(Event::Queue {
-            node: number,
-            what: "requests of one connection",
-            longest: seen.in_flight_peak,
-            bound: IN_FLIGHT_MAX,
-        });
+        for (what, longest, bound) in queues(&seen) {
+            stage.tell(Event::Queue {
+                node: number,
+                what,
+                longest,
+                bound,
+            });
+        }
         *self.seen.borrow_mut() = Some(seen);
     }
 
@@ -807,4 +809,21 @@ pub fn draw_config(world: &World, node: NodeId, partitions: i32) -> NodeConfig {
         often.expect("a number of milliseconds");
     }
     config
+}
+
+/// What clients fill, how full it is, and how full it may be.
+fn queues(seen: &Inspection) -> [(&'static str, usize, usize); 3] {
+    [
+        (
+            "requests of one connection",
+            seen.in_flight_peak,
+            IN_FLIGHT_MAX,
+        ),
+        ("connections", seen.connections, seen.connections_max),
+        (
+            "fetch sessions",
+            seen.fetch_sessions,
+            seen.fetch_sessions_max,
+        ),
+    ]
 }

@@ -90,6 +90,10 @@ impl Admission {
         }
     }
 
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Lets a connection in, or says why not. Each one let in is to be followed by one [`Admission::on_closed`].
     pub fn on_connection(&mut self, now: Instant, address: IpAddr) -> Result<(), Refused> {
         if self.open >= self.limits.connections_max {

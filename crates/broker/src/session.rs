@@ -191,6 +191,11 @@ impl FetchSessions {
         self.sessions.len()
     }
 
+    /// How many there may be.
+    pub fn slots_max(&self) -> usize {
+        self.slots_max
+    }
+
     /// Partitions in all sessions together.
     pub fn partitions(&self) -> usize {
         self.partitions

@@ -14,6 +14,7 @@ pub struct PartitionView {
     pub topic: String,
     pub partition: taffrail_record::TopicPartition,
     pub log_start_offset: Offset,
+    pub last_stable_offset: Offset,
     pub high_watermark: Offset,
     pub log_end_offset: Offset,
     /// As in DescribeLogDirs: what lies in segments and what is in none yet. Of the same instant as the offsets.
@@ -33,9 +34,11 @@ pub struct Inspection {
     /// after the node has become idle.
     pub waiting_reads: usize,
     pub connections: usize,
+    pub connections_max: usize,
     /// The most requests that one connection ever had under way.
     pub in_flight_peak: usize,
     pub fetch_sessions: usize,
+    pub fetch_sessions_max: usize,
     pub fetch_session_partitions: usize,
     /// Metadata commands applied since the start, those read from the log included.
     pub metadata_commands: u64,
@@ -149,6 +152,7 @@ impl<E: Env> Node<E> {
                 topic,
                 partition,
                 log_start_offset: ends.log_start_offset,
+                last_stable_offset: ends.last_stable_offset,
                 high_watermark: ends.high_watermark,
                 log_end_offset: ends.log_end_offset,
                 size_bytes: ends.size_bytes,
@@ -161,8 +165,10 @@ impl<E: Env> Node<E> {
             budget_waiting: broker.budget.waiting(),
             waiting_reads,
             connections: broker.admission.borrow().open(),
+            connections_max: broker.admission.borrow().limits().connections_max,
             in_flight_peak: broker.in_flight_peak.get(),
             fetch_sessions: broker.sessions.borrow().len(),
+            fetch_sessions_max: broker.sessions.borrow().slots_max(),
             fetch_session_partitions: broker.sessions.borrow().partitions(),
             metadata_commands: broker.controller.applied(),
             metadata_position,
