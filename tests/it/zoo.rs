@@ -4,6 +4,8 @@
 use std::path::Path;
 use taffrail_sim::zoo::Patch;
 
+/// Where more invariants than these may speak of a bug, its head says why.
+const UNEXPLAINED_MAX: usize = 2;
 /// More than so many lines are no planted bug but another program.
 const LINES_MAX: usize = 60;
 
@@ -36,6 +38,12 @@ fn check(root: &Path, path: &Path, name: &str) -> Result<(), String> {
     let patch = Patch::parse(&text)?;
     if name != format!("{}.patch", patch.id) {
         return Err(format!("it calls itself {}", patch.id));
+    }
+    let is_explained = text.lines().any(|line| line.starts_with("# beside: "));
+    if patch.caught_by.len() > UNEXPLAINED_MAX && !is_explained {
+        return Err(
+            "its head has no line `# beside: …` that says why so many invariants may speak".into(),
+        );
     }
     let changed = text.lines().filter(|line| line.starts_with(['+', '-']));
     let changed = changed.count();
