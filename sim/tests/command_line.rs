@@ -57,6 +57,32 @@ fn what_cannot_be_meant_is_one_line() {
 }
 
 #[test]
+fn a_command_that_has_nothing_to_write_leaves_no_file_behind() {
+    let new = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nothing.txt");
+    let clean = run(&["shrink", "ground@1", "--out", as_text(&new)]);
+    assert_refused(&clean, 1, &["ground@1"]);
+    assert!(!new.exists());
+    let name = format!("ground@1#{}", "0".repeat(32));
+    assert_refused(&run(&["view", &name, "--out", as_text(&new)]), 1, &[&name]);
+    assert!(!new.exists());
+    let old = file("something.txt", "something");
+    run(&["shrink", "ground@1", "--out", as_text(&old)]);
+    let kept = std::fs::read_to_string(&old).expect("it is there");
+    assert_eq!(kept, "something");
+    let path = as_text(&new);
+    let both = run(&[
+        "replay",
+        "ground@1",
+        "--record",
+        path,
+        "--checkpoints",
+        path,
+    ]);
+    assert_refused(&both, 2, &["--record", "--checkpoints"]);
+    assert_refused(&run(&["replay", as_text(&old)]), 2, &["scenario FILE"]);
+}
+
+#[test]
 fn a_hash_is_compared_wherever_a_name_is_given() {
     let name = format!("ground@1#{}", "0".repeat(32));
     let page = file("other-hash.html", "");

@@ -21,8 +21,10 @@
 //! | nonmonotonic-send | NONMONOTONIC-SEND |
 //! | realtime-lag | LIVE-CONSUME: a reader that waits at the end of a healed log gets what comes within seconds |
 //!
-//! Not judged, since the code is not there: what a second replica, a transaction, a compacted log or a stream job would owe, and numbers of
-//! polls and commits beyond what their order tells. Judged under another name:
+//! Not judged, since the code is not there: what a second replica, a transaction, a compacted log or a stream job would owe, numbers of
+//! polls and commits beyond what their order tells, and ISOLATION: there are no quotas. Not injected, since one node cannot tell it from
+//! what is: a panic of one task ends the process, as a kill does, and an allocation beyond the budget is one that MEM-CEILING objects to.
+//! Judged under another name:
 //!
 //! | invariant | spoken of by |
 //! |---|---|

@@ -1,6 +1,6 @@
 //! The commands of `taffrail-sim`, and the threads that run many seeds.
 
-use crate::failure::{Failure, open_early, say};
+use crate::failure::{Failure, Reserved, say};
 use crate::source::Source;
 use crate::totals::{Totals, faults_json};
 use serde_json::json;
@@ -159,14 +159,10 @@ fn cores() -> usize {
 }
 
 /// `shrink`: true if the run failed and its smallest likeness was written.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "a file of the user's, outside of every simulation"
-)]
 pub fn shrink(name: &str, out: Option<&Path>, runs: usize) -> Result<bool, Failure> {
     let (wanted, edits) = Source::find(name)?.to_shrink()?;
     let profile = Profile::named(&wanted.profile)?;
-    out.map(open_early).transpose()?;
+    let reserved = out.map(Reserved::open).transpose()?;
     let shrunk = match shrink::shrink(profile, wanted.seed, edits, runs) {
         Ok(shrunk) => shrunk,
         Err(why) => {
@@ -194,28 +190,22 @@ pub fn shrink(name: &str, out: Option<&Path>, runs: usize) -> Result<bool, Failu
     for strike in scenario.run_recorded(Recording::Full)?.strikes() {
         headline += &format!("# struck after {strike}\n");
     }
-    match out {
-        None => say!("{headline}{}", scenario.to_string().trim_end()),
-        Some(path) => {
-            let text = format!("{headline}{scenario}");
-            std::fs::write(path, text).map_err(|why| Failure::of_file(path, why))?;
+    match (out, reserved) {
+        (Some(path), Some(reserved)) => {
+            reserved.write(&format!("{headline}{scenario}"))?;
             say!("{}: {failure}; {count} faults", path.display());
         }
+        _ => say!("{headline}{}", scenario.to_string().trim_end()),
     }
     Ok(true)
 }
 
 /// `view`: writes a run's page. A name, or a scenario file.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "files of the user's, outside of every simulation"
-)]
 pub fn view(name: &str, out: &Path) -> Result<bool, Failure> {
     let source = Source::find(name)?;
-    open_early(out)?;
+    let reserved = Reserved::open(out)?;
     let outcome = source.run(Recording::Full)?;
-    let page = view::page(&outcome);
-    std::fs::write(out, page).map_err(|why| Failure::of_file(out, why))?;
+    reserved.write(&view::page(&outcome))?;
     say!("{}: {}: {}", out.display(), outcome.name, verdict(&outcome));
     Ok(true)
 }

@@ -67,16 +67,44 @@ macro_rules! say {
 }
 pub(crate) use say;
 
-/// Whether a file can be written is found out before anything that takes its time.
+/// A file that results go into. Whether it can be written is found out before anything that takes its time; if nothing is
+/// written after all, it is as it was before.
+pub struct Reserved<'a> {
+    path: &'a Path,
+    is_new: bool,
+}
+
 #[allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "a file of the user's, outside of every simulation"
 )]
-pub fn open_early(path: &Path) -> Result<(), Failure> {
-    let opened = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path);
-    opened.map(drop).map_err(|why| Failure::of_file(path, why))
+impl Reserved<'_> {
+    pub fn open(path: &Path) -> Result<Reserved<'_>, Failure> {
+        let is_new = !path.exists();
+        let opened = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path);
+        opened.map_err(|why| Failure::of_file(path, why))?;
+        Ok(Reserved { path, is_new })
+    }
+
+    pub fn write(mut self, text: &str) -> Result<(), Failure> {
+        self.is_new = false;
+        std::fs::write(self.path, text).map_err(|why| Failure::of_file(self.path, why))
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a file of the user's, outside of every simulation"
+)]
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        if self.is_new {
+            // It is empty. Whoever finds it nevertheless has lost nothing.
+            drop(std::fs::remove_file(self.path));
+        }
+    }
 }

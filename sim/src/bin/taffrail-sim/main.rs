@@ -146,11 +146,11 @@ fn dispatch(command: Command) -> Result<bool, Failure> {
         } => cli::run(&profile, seeds, jobs, json),
         Command::Replay(asked) => replay::run(&asked),
         Command::Diff { a, b } => diff::run(&a, &b),
-        Command::Hashes { write } => Ok(hashes::run(write)?),
+        Command::Hashes { write } => hashes::run(write),
         Command::Shrink { name, out, runs } => cli::shrink(&name, out.as_deref(), runs),
         Command::Scenario { files } => cli::scenario(&files),
         Command::View { name, out } => cli::view(&name, &out),
-        Command::Zoo { ids, json } => Ok(zoo::run(&ids, json)?),
+        Command::Zoo { ids, json } => zoo::run(&ids, json),
         Command::Faults {
             profile,
             seeds,

@@ -6,7 +6,7 @@
 )]
 
 use crate::cli::verdict;
-use crate::failure::{Failure, open_early, say};
+use crate::failure::{Failure, Reserved, say};
 use clap::Args;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ pub struct Replay {
 /// True if the run kept its promises and has the name's hash.
 pub fn run(asked: &Replay) -> Result<bool, Failure> {
     let (wanted, recorded) = match (&asked.name, &asked.decisions) {
-        (Some(name), _) => (RunName::parse(name)?, None),
+        (Some(name), _) => (run_name(name)?, None),
         (None, Some(path)) => {
             let text = std::fs::read_to_string(path);
             let text = text.map_err(|why| Failure::of_file(path, why))?;
@@ -51,8 +51,13 @@ pub fn run(asked: &Replay) -> Result<bool, Failure> {
             return Err(what.to_owned().into());
         }
     };
-    let mut files = asked.record.iter().chain(&asked.checkpoints);
-    files.try_for_each(|path| open_early(path))?;
+    if asked.record.is_some() && asked.record == asked.checkpoints {
+        let what = "--record and --checkpoints name the same file; each needs its own";
+        return Err(what.to_owned().into());
+    }
+    let record = asked.record.as_deref().map(Reserved::open).transpose()?;
+    let checkpoints = asked.checkpoints.as_deref();
+    let checkpoints = checkpoints.map(Reserved::open).transpose()?;
     let edits = recorded
         .as_ref()
         .map(|(_, recorded)| recorded.edits.clone());
@@ -63,13 +68,11 @@ pub fn run(asked: &Replay) -> Result<bool, Failure> {
     for event in outcome.trace.iter().filter(|_| asked.events) {
         say!("{event}");
     }
-    if let Some(path) = &asked.record {
-        let text = decisions(&outcome);
-        std::fs::write(path, text).map_err(|why| Failure::of_file(path, why))?;
+    if let Some(record) = record {
+        record.write(&decisions(&outcome))?;
     }
-    if let Some(path) = &asked.checkpoints {
-        let text = Log::of(&outcome).to_string();
-        std::fs::write(path, text).map_err(|why| Failure::of_file(path, why))?;
+    if let Some(checkpoints) = checkpoints {
+        checkpoints.write(&Log::of(&outcome).to_string())?;
     }
     for (what, times) in &outcome.tally {
         say!("{times:>9} {what}");
@@ -83,6 +86,14 @@ pub fn run(asked: &Replay) -> Result<bool, Failure> {
         return Ok(false);
     }
     Ok(outcome.failure.is_none())
+}
+
+/// A name; a file is for other commands.
+fn run_name(given: &str) -> Result<RunName, String> {
+    RunName::parse(given).map_err(|why| match Path::new(given).is_file() {
+        true => format!("{why}, but a file; `scenario FILE` runs it, and `replay --decisions FILE` one of `--record`"),
+        false => why.to_string(),
+    })
 }
 
 /// Every decision of the run came from the file, and it came out as the file says.

@@ -69,21 +69,34 @@ impl Totals {
                 text += &format!("{:<24} {injected:>9} injected {met:>9} met\n", kind.name());
             }
         }
-        let names = |of: &dyn Fn((u64, u64)) -> bool| {
-            let menu = self.menu.iter().filter(|kind| of(self.count(**kind)));
-            listed(menu.map(|kind| kind.name()).collect())
-        };
-        let unmet = self
-            .faults
-            .iter()
-            .filter(|(_, (injected, met))| *injected > 0 && *met == 0);
-        let unmet = listed(unmet.map(|(kind, _)| kind.name()).collect());
         text += &format!(
             "on the menu, never injected: {}; injected, never met: {}",
-            names(&|(injected, _)| injected == 0),
-            unmet,
+            listed(&self.never_injected()),
+            listed(&self.never_met()),
         );
         text
+    }
+
+    /// Kinds of faults, and fault points, that seeds may be dealt and were not.
+    fn never_injected(&self) -> Vec<&'static str> {
+        let kinds = self.menu.iter().filter(|kind| self.count(**kind).0 == 0);
+        let kinds = kinds.map(|kind| kind.name());
+        let points = fault_points().map(|(point, _)| point);
+        kinds
+            .chain(points.filter(|point| self.is_missed(point)))
+            .collect()
+    }
+
+    fn never_met(&self) -> Vec<&'static str> {
+        let unmet = self.faults.iter();
+        let unmet = unmet.filter(|(_, (injected, met))| *injected > 0 && *met == 0);
+        unmet.map(|(kind, _)| kind.name()).collect()
+    }
+
+    /// Whether a fault point could have struck and never did.
+    fn is_missed(&self, point: &str) -> bool {
+        let struck = self.points.get(point).copied().unwrap_or(0);
+        self.menu.contains(&FaultKind::CodePoint) && struck == 0
     }
 
     pub fn json(&self) -> serde_json::Value {
@@ -95,6 +108,9 @@ impl Totals {
             "operations": self.operations,
             "resident_kib": resident_kib(),
             "faults": faults_json(self.faults.iter().map(|(kind, (injected, met))| (*kind, *injected, *met))),
+            "points": self.points,
+            "never_injected": self.never_injected(),
+            "never_met": self.never_met(),
         })
     }
 
@@ -108,8 +124,11 @@ impl Totals {
                     json!({ "point": point, "about": about, "struck": struck })
                 );
             } else {
-                let missed = self.menu.contains(&FaultKind::CodePoint) && struck == 0;
-                let missed = if missed { "NEVER HIT  " } else { "" };
+                let missed = if self.is_missed(point) {
+                    "NEVER HIT  "
+                } else {
+                    ""
+                };
                 say!("code-point {point:<20} {struck:>9} struck  {missed}{about}");
             }
         }
@@ -140,7 +159,7 @@ impl Totals {
     }
 }
 
-fn listed(names: Vec<&str>) -> String {
+fn listed(names: &[&str]) -> String {
     match names.is_empty() {
         true => "none".to_owned(),
         false => names.join(", "),

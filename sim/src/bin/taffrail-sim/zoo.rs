@@ -11,7 +11,7 @@
     reason = "copies files, runs builds, and measures how long they take"
 )]
 
-use crate::failure::say;
+use crate::failure::{Failure, say};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,9 +25,6 @@ use taffrail_sim::zoo::Patch;
 const PATCHES: &str = "fixtures/zoo";
 /// What of the root no build needs.
 const LEFT_OUT: &[&str] = &[".git", ".ci", "target", "taffrail-data", "fixtures"];
-
-/// What went wrong with the zoo itself, in one line.
-type Failure = String;
 
 /// What became of a planted bug.
 #[derive(Clone, Debug, Serialize)]
@@ -110,14 +107,16 @@ fn median(outcomes: &[Outcome]) -> u64 {
 
 /// The patches wanted by their ids, in order: file name, and the patch as far as it can be read.
 fn select(directory: &Path, ids: &[String]) -> Result<Vec<(String, Patch)>, Failure> {
-    let entries = fs::read_dir(directory).map_err(|error| at(directory, &error))?;
+    let entries = fs::read_dir(directory).map_err(|why| Failure::of_file(directory, why))?;
     let mut patches = Vec::new();
     for entry in entries {
-        let path = entry.map_err(|error| at(directory, &error))?.path();
+        let path = entry
+            .map_err(|why| Failure::of_file(directory, why))?
+            .path();
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         if path.extension().is_some_and(|it| it == "patch") {
-            let text = fs::read_to_string(&path).map_err(|error| at(&path, &error))?;
-            let patch = Patch::parse(&text).map_err(|why| at(&path, &why))?;
+            let text = fs::read_to_string(&path).map_err(|why| Failure::of_file(&path, why))?;
+            let patch = Patch::parse(&text).map_err(|why| format!("{}: {why}", path.display()))?;
             patches.push((name.into_owned(), patch));
         }
     }
@@ -125,7 +124,7 @@ fn select(directory: &Path, ids: &[String]) -> Result<Vec<(String, Patch)>, Fail
     let known: Vec<&str> = patches.iter().map(|(name, _)| name.as_str()).collect();
     if let Some(id) = ids.iter().find(|id| !known.contains(&id.as_str())) {
         let known = known.join(" ");
-        return Err(format!("the zoo has no `{id}`; it has {known}"));
+        return Err(format!("the zoo has no `{id}`; it has {known}").into());
     }
     patches.retain(|(name, _)| ids.is_empty() || ids.contains(name));
     Ok(patches)
@@ -141,13 +140,14 @@ struct Scratch {
 impl Scratch {
     /// Below the target directory that this binary lies in.
     fn new(root: &Path) -> Result<Scratch, Failure> {
-        let binary = std::env::current_exe().map_err(|error| error.to_string())?;
+        let binary = std::env::current_exe()
+            .map_err(|error| Failure::failed(format!("where this binary lies: {error}")))?;
         // Cargo marks the directories that it builds in.
         let target = binary
             .ancestors()
             .nth(2)
             .filter(|target| target.join("CACHEDIR.TAG").is_file())
-            .ok_or("this binary does not lie in a target directory of Cargo's, below which bugs could be planted and built; `cargo sim zoo` does")?;
+            .ok_or_else(|| "this binary does not lie in a target directory of Cargo's, below which bugs could be planted and built; `cargo sim zoo` does".to_owned())?;
         let zoo = target.join("zoo");
         Ok(Scratch {
             root: root.to_path_buf(),
@@ -192,7 +192,8 @@ impl Scratch {
         let mut files = BTreeMap::new();
         for change in &patch.changes {
             let path = self.root.join(&change.path);
-            let original = fs::read_to_string(&path).map_err(|error| at(&path, &error))?;
+            let original = fs::read_to_string(&path);
+            let original = original.map_err(|why| format!("{}: {why}", path.display()))?;
             files.insert(PathBuf::from(&change.path), change.apply(&original)?);
         }
         Ok(files)
@@ -207,7 +208,7 @@ impl Scratch {
             .args(["build", "--locked", "--quiet", "--profile", "sim"])
             .args(["--package", "taffrail-sim", "--bin", "taffrail-sim"])
             .output()
-            .map_err(|error| at(Path::new(&cargo), &error))?;
+            .map_err(|why| Failure::of_file(Path::new(&cargo), why))?;
         if output.status.success() {
             return Ok(Ok(()));
         }
@@ -219,15 +220,17 @@ impl Scratch {
     /// Runs the mutant's seeds until one fails: how many, and what that means.
     fn search(&self, patch: &Patch) -> Result<(u64, Verdict), Failure> {
         let range = patch.range();
-        let output = Command::new(self.target.join("sim/taffrail-sim"))
+        let mutant = self.target.join("sim/taffrail-sim");
+        let output = Command::new(&mutant)
             .args(["run", "--json", "--profile", &patch.profile])
             .args(["--seeds", &format!("{}..{}", range.start, range.end)])
             .output()
-            .map_err(|error| error.to_string())?;
+            .map_err(|why| Failure::of_file(&mutant, why))?;
         let mut seeds = 0;
         for line in String::from_utf8_lossy(&output.stdout).lines() {
-            let ran: serde_json::Value = serde_json::from_str(line)
-                .map_err(|error| format!("the mutant's `run --json` printed {line}: {error}"))?;
+            let ran: serde_json::Value = serde_json::from_str(line).map_err(|why| {
+                Failure::failed(format!("the mutant's `run --json` printed {line}: {why}"))
+            })?;
             if ran.get("name").is_none() {
                 break;
             }
@@ -243,10 +246,10 @@ impl Scratch {
         }
         let said = String::from_utf8_lossy(&output.stderr);
         let last = said.lines().last().unwrap_or_default();
-        Err(format!(
+        Err(Failure::failed(format!(
             "{}: the mutant ended with {} after {seeds} seeds: {last}",
             patch.id, output.status
-        ))
+        )))
     }
 }
 
@@ -276,14 +279,14 @@ fn mirror(
     relative: &Path,
 ) -> Result<(), Failure> {
     let (source, copy) = (from.join(relative), to.join(relative));
-    fs::create_dir_all(&copy).map_err(|error| at(&copy, &error))?;
+    fs::create_dir_all(&copy).map_err(|why| Failure::of_file(&copy, why))?;
     let top = relative.as_os_str().is_empty();
     let names = |directory: &Path| -> Result<Vec<PathBuf>, Failure> {
-        let entries = fs::read_dir(directory).map_err(|error| at(directory, &error))?;
+        let entries = fs::read_dir(directory).map_err(|why| Failure::of_file(directory, why))?;
         let names = entries.map(|entry| entry.map(|entry| PathBuf::from(entry.file_name())));
         names
             .collect::<Result<Vec<PathBuf>, _>>()
-            .map_err(|error| at(directory, &error))
+            .map_err(|why| Failure::of_file(directory, why))
     };
     let mut wanted = names(&source)?;
     wanted.retain(|name| !top || !LEFT_OUT.iter().any(|out| name == Path::new(out)));
@@ -294,7 +297,7 @@ fn mirror(
                 true => fs::remove_dir_all(&path),
                 false => fs::remove_file(&path),
             };
-            removed.map_err(|error| at(&path, &error))?;
+            removed.map_err(|why| Failure::of_file(&path, why))?;
         }
     }
     for name in wanted {
@@ -306,15 +309,11 @@ fn mirror(
         }
         let contents = match patched.get(&relative) {
             Some(text) => text.clone().into_bytes(),
-            None => fs::read(&source).map_err(|error| at(&source, &error))?,
+            None => fs::read(&source).map_err(|why| Failure::of_file(&source, why))?,
         };
         if !fs::read(&copy).is_ok_and(|there| there == contents) {
-            fs::write(&copy, contents).map_err(|error| at(&copy, &error))?;
+            fs::write(&copy, contents).map_err(|why| Failure::of_file(&copy, why))?;
         }
     }
     Ok(())
-}
-
-fn at(path: &Path, why: &dyn std::fmt::Display) -> Failure {
-    format!("{}: {why}", path.display())
 }
