@@ -29,7 +29,7 @@ use crate::witness;
 use crate::workload::{Stage, Topic};
 use crate::world::World;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -95,6 +95,23 @@ struct Inner {
     operators: RefCell<Vec<NodeId>>,
     /// The next producer or consumer is known to judges by this number.
     next_client: Cell<u32>,
+    /// Records with a lower number were handed over before judges knew the topic.
+    births: RefCell<BTreeMap<TopicId, u64>>,
+    /// Names of topics that were deleted; others may bear them.
+    deleted: RefCell<BTreeSet<String>>,
+    /// Topics whose records may leave them by themselves.
+    trimmed: RefCell<BTreeSet<String>>,
+    /// All topics are such.
+    trims: bool,
+}
+
+/// Whether a setting of a broker or a topic lets records leave by themselves.
+fn trims(key: &str, value: &str) -> bool {
+    // Not how often retention looks, nor how long offsets and tombstones are kept.
+    let is_other = ["check", "offsets", "delete."];
+    let is_other = is_other.iter().any(|word| key.contains(word));
+    let bounds = key.contains("retention") && !is_other && value != "-1";
+    bounds || (key.contains("cleanup.policy") && value != "delete")
 }
 
 impl Cluster {
@@ -104,6 +121,8 @@ impl Cluster {
     /// If a setting is refused, or if more than one broker is asked for.
     pub async fn start(world: &World, options: ClusterOptions) -> Cluster {
         assert_eq!(options.brokers, 1, "a cluster is one broker so far");
+        let mut settings = options.settings.iter();
+        let trims = settings.any(|(key, value)| trims(key, value));
         let law = match options.damages_synced_data {
             true => Law::Survivable,
             false => Law::Sound,
@@ -130,6 +149,10 @@ impl Cluster {
             chaos,
             operators: RefCell::default(),
             next_client: Cell::new(0),
+            births: RefCell::default(),
+            deleted: RefCell::default(),
+            trimmed: RefCell::default(),
+            trims,
         }))
     }
 
@@ -197,6 +220,9 @@ impl Cluster {
         partitions: i32,
         configs: &[(&str, &str)],
     ) -> Result<(), ClientError> {
+        if configs.iter().any(|(key, value)| trims(key, value)) {
+            self.0.trimmed.borrow_mut().insert(name.to_owned());
+        }
         let configs = configs.iter();
         let topic = NewTopic {
             name: name.to_owned(),
@@ -221,6 +247,7 @@ impl Cluster {
             self.0.stage.tell(Event::DeleteStarted { partition });
         }
         let topic = name.to_owned();
+        self.0.deleted.borrow_mut().insert(topic.clone());
         self.operate(async move |admin| match id {
             Some(id) => admin.delete_topic_with_id(id).await,
             None => admin.delete_topic(&topic).await,
@@ -282,6 +309,32 @@ impl Cluster {
         ids.as_ref().and_then(|ids| ids.get(topic).copied())
     }
 
+    /// A partition, if judges know its topic.
+    pub(crate) fn known(&self, name: &TopicPartitionName) -> Option<TopicPartition> {
+        let topic = self.id_of(&name.topic)?;
+        Some(TopicPartition {
+            topic,
+            partition: name.partition,
+        })
+    }
+
+    /// Whether a record of this number may have been sent to the topic that bears this name now; or else it was to another before.
+    pub(crate) fn is_of_present(&self, topic: &str, record: u64) -> bool {
+        let births = self.0.births.borrow();
+        let birth = self.id_of(topic).and_then(|id| births.get(&id));
+        birth.is_some_and(|birth| record >= *birth)
+    }
+
+    /// Whether the name may have been another topic's before.
+    pub(crate) fn is_reused(&self, topic: &str) -> bool {
+        self.0.deleted.borrow().contains(topic)
+    }
+
+    /// Whether records may leave the topic by themselves, so that its log starts later than before.
+    pub(crate) fn may_trim(&self, topic: &str) -> bool {
+        self.0.trims || self.0.trimmed.borrow().contains(topic)
+    }
+
     /// The partitions of a topic, as judges name them.
     fn partitions_of(&self, topic: &str) -> Vec<TopicPartition> {
         let stage = &self.0.stage;
@@ -312,6 +365,10 @@ impl Cluster {
             Some(ids) => ids.insert(found.name.clone(), found.id).is_some(),
             None => true,
         };
+        let mut births = self.0.births.borrow_mut();
+        births
+            .entry(found.id)
+            .or_insert_with(|| stage.next_record());
         if !known {
             stage.atlas.learn(found.id);
             stage.also.borrow_mut().push(Topic {

@@ -1,5 +1,7 @@
 //! A cluster for strangers keeps its word to them: it breaks when told, comes back, and its judges hear what is recorded.
 
+mod reading;
+
 use super::*;
 use crate::run::{Outcome, Simulation};
 use taffrail_client::admin::{ConfigChange, ConfigResource};
