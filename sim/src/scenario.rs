@@ -8,11 +8,14 @@
 //! | `quiet LABEL` | every draw of this stream is its least: no fault, the shortest delay |
 //! | `set LABEL#N=V` | the N-th draw of this stream is V |
 //! | `expect INVARIANT` | what the run breaks; `expect ok` if it breaks nothing; once |
+//!
+//! The profile is one of [`crate::profile::PROFILES`], or one of the reader's own ([`Scenario::run_with`]), which may have promises of its own, too.
 
 use crate::checker::invariants;
 use crate::decision::Edits;
 use crate::profile::Profile;
 use crate::run::{Outcome, Simulation};
+use crate::shrink::Shrunk;
 use crate::trace::{Recording, RunName};
 use std::fmt;
 
@@ -55,7 +58,7 @@ impl Scenario {
                     world = Some(RunName::parse(rest).map_err(|why| wrong(&why))?);
                 }
                 "expect" if expected.is_none() && !rest.is_empty() => {
-                    check_expected(rest).map_err(|why| wrong(&why))?;
+                    check_expected(rest, world.as_ref()).map_err(|why| wrong(&why))?;
                     expected = Some(rest.to_owned());
                 }
                 "world" | "expect" => {
@@ -86,7 +89,17 @@ impl Scenario {
 
     /// Runs it, and keeps so much of its trace.
     pub fn run_recorded(&self, recording: Recording) -> Result<Outcome<()>, String> {
-        let profile = Profile::named(&self.world.profile)?;
+        self.run_with(Profile::named(&self.world.profile)?, recording)
+    }
+
+    /// Runs it as [`Scenario::run_recorded`] does, where its profile is one of the caller's own.
+    pub fn run_with(&self, profile: Profile, recording: Recording) -> Result<Outcome<()>, String> {
+        if profile.name != self.world.profile {
+            let (own, given) = (&self.world.profile, profile.name);
+            return Err(format!(
+                "a run of profile `{own}`, which `{given}` does not give"
+            ));
+        }
         let mut simulation: Simulation = profile.simulation(self.world.seed);
         simulation.edits = self.edits.clone();
         simulation.recording = recording;
@@ -115,12 +128,28 @@ impl Scenario {
     }
 }
 
+impl From<&Shrunk> for Scenario {
+    /// What breaks is the same on other commits; the hash need not be, so that it is left out.
+    fn from(shrunk: &Shrunk) -> Scenario {
+        Scenario {
+            world: RunName {
+                hash: None,
+                ..shrunk.name.clone()
+            },
+            edits: shrunk.edits.clone(),
+            expected: Some(shrunk.failure.invariant.clone()),
+        }
+    }
+}
+
 /// Verdicts that no checker speaks.
 const OF_THE_WORLD: [&str; 4] = ["PANIC", "STUCK", "LIVELOCK", "TIME-LIMIT"];
 
-fn check_expected(word: &str) -> Result<(), String> {
+fn check_expected(word: &str, world: Option<&RunName>) -> Result<(), String> {
     let known = word == "ok" || OF_THE_WORLD.contains(&word) || invariants().contains(&word);
-    known.then_some(()).ok_or_else(|| {
+    // Promises of somebody's own are kept by `World::fail`, under any name.
+    let own = world.is_some_and(|world| Profile::named(&world.profile).is_err());
+    (known || own).then_some(()).ok_or_else(|| {
         format!("`{word}` is neither ok nor an invariant that a run can be found to break, such as ACKED-DURABLE")
     })
 }

@@ -1,6 +1,9 @@
 //! What is written is read again; what is wrong is named by its line.
 
 use super::*;
+use crate::shrink::shrink;
+use crate::world::World;
+use std::time::Duration;
 
 const TEXT: &str =
     "world ground@7\nquiet n1/net-split\nset n1/node-kill#12=1\nexpect ACKED-DURABLE\n";
@@ -75,4 +78,43 @@ fn an_edit_of_what_is_not_drawn_and_another_hash_are_not_as_expected() {
     let hash = "0".repeat(32);
     let other = judged(&format!("world ground@7#{hash}\n{calm}"));
     assert!(other.is_err_and(|why| why.contains(&hash)));
+}
+
+/// A profile of somebody's own, with a promise of its own: the coin that each seed throws is never heads.
+const COIN: Profile = Profile {
+    name: "coin",
+    about: "tails, and a break for faults",
+    run: |simulation| simulation.run(throw),
+};
+
+async fn throw(world: World) {
+    let decisions = world.decisions();
+    if decisions.below(decisions.stream("coin"), 2) == 1 {
+        world.fail("NEVER-HEADS", "it was heads");
+    }
+    world.sleep(Duration::from_secs(1)).await;
+}
+
+#[test]
+fn a_failure_of_ones_own_profile_is_kept_and_run_again() {
+    let mut seeds = 0..20;
+    let seed = seeds
+        .find(|seed| (COIN.run)(COIN.simulation(*seed)).failure.is_some())
+        .expect("one of twenty is heads");
+    let shrunk = shrink(COIN, seed, Edits::default(), 20).expect("it fails");
+    let kept = Scenario::from(&shrunk).to_string();
+    assert!(kept.contains("expect NEVER-HEADS"), "{kept}");
+    let scenario = Scenario::parse(&kept).expect("what is written can be read");
+    let outcome = scenario.run_with(COIN, Recording::Full);
+    let outcome = outcome.expect("it is this profile");
+    assert_eq!(scenario.judge(&outcome), Ok(()));
+    assert_eq!(outcome.name, shrunk.name);
+    assert!(!outcome.trace.is_empty(), "it was to be recorded");
+    let other = scenario.run_with(crate::profile::PROFILES[0], Recording::Off);
+    assert_eq!(
+        other.err().as_deref(),
+        Some("a run of profile `coin`, which `smoke` does not give")
+    );
+    let built_in = scenario.run();
+    assert!(built_in.is_err_and(|why| why.contains("no profile `coin`")));
 }
