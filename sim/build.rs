@@ -10,7 +10,8 @@ use std::process::Command;
 
 const WHAT_TO_DO: &str = "taffrail-sim needs the flag `--cfg madsim`: put the two lines \
     `rustflags = [\"--cfg\", \"madsim\"]` and `rustdocflags = [\"--cfg\", \"madsim\"]` into the [build] section of \
-    .cargo/config.toml, and set neither RUSTFLAGS nor RUSTDOCFLAGS, which would replace them";
+    .cargo/config.toml, and set neither RUSTFLAGS nor RUSTDOCFLAGS, which would replace them, nor `rustflags` in a [target.…] \
+    section, also in ~/.cargo/config.toml, which would too: where there is one, put the flags there as well";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -137,6 +137,7 @@ fn a_package_outside_of_the_tree_tests_with_the_simulator() {
     let package = Package::new("stranger", &manifest());
     package.write(".cargo/config.toml", &config().replace("//! ", ""));
     package.write("tests/orders.rs", TEST);
+    // A stranger needs none of it; but without a network there are no other versions to be had than those of the tree.
     let lock = std::fs::read_to_string(root().join("Cargo.lock")).expect("the tree is locked");
     package.write("Cargo.lock", &lock);
     let output = package.cargo(&["test", "--test", "orders", "--", "--nocapture"]);
