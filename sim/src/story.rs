@@ -120,7 +120,7 @@ impl Story {
                 match line.act.run(&play).await {
                     Ok(answer) => {
                         write(&told, &answer, "    ");
-                        if !answer.is_empty() {
+                        if !line.act.keeps_answer() {
                             *play.last.borrow_mut() = answer;
                         }
                     }

@@ -9,6 +9,11 @@ pub type Answer = Result<Vec<String>, String>;
 
 /// One command with its arguments, read and ready.
 pub trait Act: Send {
+    /// Whether the answer to the line before stays what the next line may be about.
+    fn keeps_answer(&self) -> bool {
+        false
+    }
+
     fn run<'a>(&'a self, play: &'a Play) -> Pin<Box<dyn Future<Output = Answer> + 'a>>;
 }
 

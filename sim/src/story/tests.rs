@@ -120,6 +120,25 @@ fn a_story_that_expects_something_else_is_broken_off_there() {
 }
 
 #[test]
+fn an_expectation_is_about_the_line_before_it() {
+    let begin = "broker b\ntopic orders partitions=1\nproduce p orders/0 one\n";
+    let tell = |end: &str| Story::parse(&format!("{begin}{end}")).map(Story::tell);
+    let again = "expect one\nexpect acknowledged at offset 0\nexpect offset 0\n";
+    assert_eq!(tell(again).expect("well formed").failure, None);
+    for silent in ["produce p orders/0 two when=later", "wait 1s"] {
+        let end = format!("{silent}\nexpect acknowledged at offset 0\n");
+        let failure = tell(&end).expect("well formed").failure;
+        let failure =
+            failure.unwrap_or_else(|| panic!("`{silent}` is answered by the line before"));
+        assert!(
+            failure.witness.ends_with("the line before has no answer"),
+            "{}",
+            failure.witness
+        );
+    }
+}
+
+#[test]
 fn the_judges_listen_to_stories_too() {
     // The story does not say that records of this topic may go.
     let text = "broker b log.retention.ms=1000 log.roll.ms=1000 log.retention.check.interval.ms=500\n\

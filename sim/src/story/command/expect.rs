@@ -29,13 +29,17 @@ fn holds(text: &str, words: &str) -> bool {
 }
 
 impl Act for Expect {
+    /// Several expectations may follow one line.
+    fn keeps_answer(&self) -> bool {
+        true
+    }
+
     fn run<'a>(&'a self, play: &'a Play) -> Pin<Box<dyn Future<Output = Answer> + 'a>> {
         Box::pin(async move {
             let last = play.last.borrow().clone();
-            let found = holds(&last.join("\n"), &self.0);
-            match found {
-                // Several expectations may follow one line.
-                true => Ok(last).map(|_| Vec::new()),
+            match holds(&last.join("\n"), &self.0) {
+                true => Ok(Vec::new()),
+                false if last.is_empty() => Err("the line before has no answer".to_owned()),
                 false => Err(format!("the answer was: {}", last.join("; "))),
             }
         })
