@@ -10,7 +10,9 @@
 mod act;
 mod actor;
 pub mod command;
+mod group;
 mod play;
+mod records;
 mod words;
 
 use crate::run::{Failure, Limits, Outcome, Simulation};

@@ -13,12 +13,25 @@ use taffrail_env::disk::DiskOperation;
 
 /// Tells of every change of files on this node's disk from now on.
 pub fn watch(world: &World, node: NodeId, stage: &Rc<Stage>) {
+    watch_for(world, node, stage, |bytes| {
+        value::numbers_in(bytes).collect()
+    });
+}
+
+/// As [`watch`], where records name themselves in another way: `numbers_in` finds those of which bytes are.
+pub fn watch_for(
+    world: &World,
+    node: NodeId,
+    stage: &Rc<Stage>,
+    numbers_in: impl Fn(&[u8]) -> Vec<u64> + 'static,
+) {
     let (stage, at) = (stage.clone(), world.clone());
     world.disk(node).watch(move |note| {
         let Some(change) = change(note.operation) else {
             return;
         };
-        stage.observe(event(node, at.incarnation(node), change, &note));
+        let incarnation = at.incarnation(node);
+        stage.observe(event((node, incarnation), change, &note, &numbers_in));
     });
 }
 
@@ -31,7 +44,12 @@ fn change(operation: DiskOperation) -> Option<DiskChange> {
     }
 }
 
-fn event(node: NodeId, incarnation: u32, change: DiskChange, note: &DiskNote<'_>) -> Event {
+fn event(
+    (node, incarnation): (NodeId, u32),
+    change: DiskChange,
+    note: &DiskNote<'_>,
+    numbers_in: impl Fn(&[u8]) -> Vec<u64>,
+) -> Event {
     let (node, file, handle) = (node.number(), note.inode, note.handle);
     match note.step {
         DiskStep::Asked(data) => Event::DiskAsked {
@@ -41,10 +59,7 @@ fn event(node: NodeId, incarnation: u32, change: DiskChange, note: &DiskNote<'_>
             handle,
             change,
             records: data.map_or_else(Vec::new, |(_, pieces)| {
-                pieces
-                    .iter()
-                    .flat_map(|piece| value::numbers_in(piece))
-                    .collect()
+                pieces.iter().flat_map(|piece| numbers_in(piece)).collect()
             }),
         },
         DiskStep::Ended(refused) => Event::DiskEnded {

@@ -1,10 +1,12 @@
 //! A story while it is told: its world, its broker, its clients, and the judges.
 
 use super::actor::{Actor, Hands};
+use super::group::Groups;
+use super::records::Records;
 use crate::cluster::Broker;
-use crate::history::{Event, OperationId, Written};
+use crate::history::{Event, OperationId};
 use crate::node::NodeId;
-use crate::trace::digest;
+use crate::witness;
 use crate::workload::Stage;
 use crate::world::World;
 use futures_channel::oneshot;
@@ -18,6 +20,7 @@ use taffrail_client::{
     SendError, StartAt, TopicPartitionName,
 };
 use taffrail_env::Clock;
+use taffrail_record::TopicPartition;
 
 /// How long anything may take before the story says that it did not happen.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,14 +43,13 @@ pub struct Play {
     broker: RefCell<Option<(String, Rc<Broker>)>>,
     stage: RefCell<Option<Rc<Stage>>>,
     clients: RefCell<BTreeMap<String, Rc<Actor>>>,
-    /// Records by their values.
-    records: RefCell<BTreeMap<String, u64>>,
+    pub records: Rc<Records>,
     /// Where something was acknowledged, unless that was deleted since.
     pub written: RefCell<BTreeSet<TopicPartitionName>>,
     /// Topics whose records may go by retention.
     pub retained: RefCell<BTreeSet<String>>,
-    /// Groups with members: what those commit is their own business.
-    pub joined: RefCell<BTreeSet<String>>,
+    /// Who is in which group.
+    pub groups: Rc<Groups>,
     /// Deliveries that nobody has waited for yet, by client.
     pub open: RefCell<BTreeMap<String, Vec<Sent>>>,
     /// The story damaged what was synced.
@@ -63,17 +65,17 @@ impl Play {
             broker: RefCell::new(None),
             stage: RefCell::new(None),
             clients: RefCell::default(),
-            records: RefCell::default(),
             written: RefCell::default(),
             retained: RefCell::default(),
-            joined: RefCell::default(),
+            records: Rc::default(),
+            groups: Rc::default(),
             open: RefCell::default(),
             damaged: Cell::new(false),
             last: RefCell::default(),
         }
     }
 
-    /// The broker joins the story.
+    /// The broker joins the story; from here on the judges see what it writes and syncs.
     pub fn enter(&self, name: String, broker: Rc<Broker>) {
         let stage = Stage::new(
             &self.world,
@@ -82,6 +84,9 @@ impl Play {
             broker.atlas().clone(),
         );
         *stage.ids.borrow_mut() = Some(BTreeMap::new());
+        let records = self.records.clone();
+        let numbers_in = move |bytes: &[u8]| records.numbers_in(bytes);
+        witness::watch_for(&self.world, broker.node, &stage, numbers_in);
         *self.stage.borrow_mut() = Some(stage);
         *self.broker.borrow_mut() = Some((name, broker));
     }
@@ -155,10 +160,14 @@ impl Play {
         let name = topic.to_owned();
         let errand =
             |hands: Rc<Hands>| async move { Admin::new(&hands.client).describe_topic(&name).await };
-        if let Ok(found) = self.ask(errand).await?
-            && let Some(ids) = stage.ids.borrow_mut().as_mut()
-        {
-            ids.insert(topic.to_owned(), found.id);
+        if let Ok(found) = self.ask(errand).await? {
+            if let Some(ids) = stage.ids.borrow_mut().as_mut() {
+                ids.insert(topic.to_owned(), found.id);
+            }
+            stage.tell(Event::NameResolved {
+                partition: stage.identity(&TopicPartitionName::new(topic, 0)),
+                found: Some(found.id),
+            });
         }
         Ok(())
     }
@@ -168,10 +177,22 @@ impl Play {
         &self,
         is_deleted: impl Fn(&TopicPartitionName) -> bool,
     ) -> Result<(), String> {
+        self.tell_of_written(is_deleted, |partition| Event::DeleteStarted { partition })
+    }
+
+    /// Tells the judges that the broker says that they are.
+    pub fn tell_gone(&self, is_gone: impl Fn(&TopicPartitionName) -> bool) -> Result<(), String> {
+        self.tell_of_written(is_gone, |partition| Event::Deleted { partition })
+    }
+
+    fn tell_of_written(
+        &self,
+        is_meant: impl Fn(&TopicPartitionName) -> bool,
+        event: impl Fn(TopicPartition) -> Event,
+    ) -> Result<(), String> {
         let stage = self.stage()?;
-        for partition in self.written.borrow().iter().filter(|name| is_deleted(name)) {
-            let partition = stage.identity(partition);
-            stage.tell(Event::DeleteStarted { partition });
+        for partition in self.written.borrow().iter().filter(|name| is_meant(name)) {
+            stage.tell(event(stage.identity(partition)));
         }
         Ok(())
     }
@@ -190,26 +211,6 @@ impl Play {
         }
         written.retain(|name| !is_deleted(name));
         Ok(())
-    }
-
-    /// A number for the record with this value, which no other has.
-    pub fn new_record(&self, value: &str) -> Result<u64, String> {
-        let mut records = self.records.borrow_mut();
-        let number = records.len() as u64;
-        match records.insert(value.to_owned(), number) {
-            None => Ok(number),
-            Some(_) => Err(format!(
-                "`{value}` was produced before; a value names one record"
-            )),
-        }
-    }
-
-    /// What was read, as judges know it.
-    pub fn as_read(&self, record: &Fetched) -> (i64, Written) {
-        let value = text_of(record);
-        let id = self.records.borrow().get(&value).copied();
-        let id = id.unwrap_or(Written::FOREIGN);
-        (record.offset, written(id, &value))
     }
 
     /// Somebody will ask for their fates.
@@ -256,27 +257,11 @@ impl Play {
         client: &str,
         partition: &TopicPartitionName,
         from: Option<i64>,
-    ) -> Result<Result<Whole, String>, String> {
+    ) -> Result<Result<Whole, Unread>, String> {
         let partition = partition.clone();
         let errand = move |hands: Rc<Hands>| async move { whole(&hands, &partition, from).await };
         let answer = self.client(client)?.ask(errand).await;
         answer.ok_or("the client died over it".to_owned())
-    }
-}
-
-/// A record of a story.
-pub fn written(id: u64, value: &str) -> Written {
-    Written {
-        id,
-        digest: digest(value.as_bytes()),
-    }
-}
-
-/// A record's value as a story shows it.
-pub fn text_of(record: &Fetched) -> String {
-    match &record.value {
-        Some(value) => String::from_utf8_lossy(value).into_owned(),
-        None => "(none)".to_owned(),
     }
 }
 
@@ -287,11 +272,27 @@ pub struct Whole {
     pub records: Vec<Fetched>,
 }
 
+/// Why a partition was not read.
+pub struct Unread {
+    pub why: String,
+    /// The broker said that there is no such offset.
+    pub is_out_of_range: bool,
+}
+
+impl From<String> for Unread {
+    fn from(why: String) -> Unread {
+        Unread {
+            why,
+            is_out_of_range: false,
+        }
+    }
+}
+
 async fn whole(
     hands: &Hands,
     partition: &TopicPartitionName,
     from: Option<i64>,
-) -> Result<Whole, String> {
+) -> Result<Whole, Unread> {
     let place = async |spec| {
         let wanted = BTreeMap::from([(partition.clone(), spec)]);
         let until = hands.env.now() + PATIENCE;
@@ -316,16 +317,25 @@ async fn whole(
     consumer.assign(&[(partition.clone(), StartAt::Offset(begin))]);
     let until = hands.env.now() + PATIENCE;
     let mut last = None;
-    // An offset beyond the end is asked for, to be refused.
-    while consumer.position(partition).unwrap_or(begin) < end || begin > end {
+    // An offset beyond the end is asked for, to be refused; and one at the end, not to be.
+    let mut asked = from.is_none();
+    while consumer.position(partition).unwrap_or(begin) < end || begin > end || !asked {
         if hands.env.now() >= until {
-            return Err(last.unwrap_or_else(|| "no records came".to_owned()));
+            let why = last.unwrap_or_else(|| "no records came".to_owned());
+            return Err(why.into());
         }
         match consumer.poll(Duration::from_secs(1)).await {
-            Ok(records) => whole.records.extend(records),
-            Err(error @ (ConsumeError::OutOfRange { .. } | ConsumeError::Corrupt { .. })) => {
-                return Err(error.to_string());
+            Ok(records) => {
+                asked = true;
+                whole.records.extend(records);
             }
+            Err(error @ ConsumeError::OutOfRange { .. }) => {
+                return Err(Unread {
+                    why: error.to_string(),
+                    is_out_of_range: true,
+                });
+            }
+            Err(error @ ConsumeError::Corrupt { .. }) => return Err(error.to_string().into()),
             Err(error) => last = Some(error.to_string()),
         }
     }

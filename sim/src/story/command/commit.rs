@@ -4,6 +4,7 @@ use super::Command;
 use crate::history::Event;
 use crate::story::act::{Act, Answer, say};
 use crate::story::actor::Hands;
+use crate::story::group;
 use crate::story::play::Play;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -30,11 +31,6 @@ struct Commit {
     offset: i64,
 }
 
-/// A group as judges number it.
-pub(super) fn group_number(group: &str) -> u32 {
-    crate::trace::digest(group.as_bytes()) as u32
-}
-
 /// A consumer that only asks and commits.
 pub(super) fn consumer(hands: &Hands, group: String) -> Consumer<crate::env::SimEnv> {
     let options = ConsumerOptions {
@@ -51,7 +47,7 @@ impl Act for Commit {
             let operation = stage.next_operation();
             stage.tell(Event::CommitStarted {
                 operation,
-                group: group_number(&self.group),
+                group: group::number(&self.group),
                 partition: stage.identity(&self.partition),
                 offset: self.offset,
                 by: None,

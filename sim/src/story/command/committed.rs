@@ -1,10 +1,11 @@
 //! `committed`: a group's offset.
 
 use super::Command;
-use super::commit::{consumer, group_number};
+use super::commit::consumer;
 use crate::history::Event;
 use crate::story::act::{Act, Answer, say};
 use crate::story::actor::Hands;
+use crate::story::group;
 use crate::story::play::Play;
 use std::future::Future;
 use std::pin::Pin;
@@ -33,14 +34,11 @@ impl Act for Committed {
         Box::pin(async move {
             let stage = play.stage()?;
             let operation = stage.next_operation();
-            let judged = !play.joined.borrow().contains(&self.group);
-            if judged {
-                stage.tell(Event::CommittedStarted {
-                    operation,
-                    group: group_number(&self.group),
-                    partition: stage.identity(&self.partition),
-                });
-            }
+            stage.tell(Event::CommittedStarted {
+                operation,
+                group: group::number(&self.group),
+                partition: stage.identity(&self.partition),
+            });
             let (group, partition) = (self.group.clone(), self.partition.clone());
             let errand = move |hands: Rc<Hands>| async move {
                 let wanted = std::slice::from_ref(&partition);
@@ -49,15 +47,16 @@ impl Act for Committed {
             };
             match play.ask(errand).await? {
                 Ok(offset) => {
-                    if judged {
-                        stage.tell(Event::CommittedAcked { operation, offset });
-                    }
+                    stage.tell(Event::CommittedAcked { operation, offset });
                     say(match offset {
                         Some(offset) => format!("offset {offset}"),
                         None => "no offset".to_owned(),
                     })
                 }
-                Err(error) => say(format!("refused: {error}")),
+                Err(error) => {
+                    stage.tell(Event::CommittedFailed { operation });
+                    say(format!("refused: {error}"))
+                }
             }
         })
     }

@@ -28,6 +28,7 @@ impl Act for Delete {
             };
             match play.ask(errand).await? {
                 Ok(()) => {
+                    play.tell_gone(|name| name.topic == self.0)?;
                     play.forget_deleted(|name| name.topic == self.0)?;
                     say("deleted")
                 }

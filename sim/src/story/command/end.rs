@@ -4,8 +4,15 @@ use super::heal::heal;
 use super::start::serve;
 use crate::history::Event;
 use crate::story::act::Answer;
-use crate::story::play::{PATIENCE, Play};
+use crate::story::play::{PATIENCE, Play, Unread};
+use crate::workload::Stage;
+use std::collections::BTreeMap;
+use std::time::Duration;
 use taffrail_client::TopicPartitionName;
+use taffrail_record::Offset;
+
+/// Between two looks at what is waited for.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Asks the judges for the last time.
 pub async fn account(play: &Play) -> Answer {
@@ -24,6 +31,26 @@ pub async fn account(play: &Play) -> Answer {
             return Ok(answer);
         }
     }
+    let Some(ends) = read_back(play, &stage, &mut answer).await? else {
+        return Ok(answer);
+    };
+    if !play.damaged.get() {
+        groups_settle(play, &stage, &ends).await;
+    }
+    stage.conclude();
+    if !play.world.is_over() {
+        answer.push("every promise was kept".to_owned());
+    }
+    Ok(answer)
+}
+
+/// Reads every partition that was written to. Where each ends; `None` if one cannot be read, which is a verdict.
+async fn read_back(
+    play: &Play,
+    stage: &Stage,
+    answer: &mut Vec<String>,
+) -> Result<Option<BTreeMap<TopicPartitionName, Offset>>, String> {
+    let mut ends = BTreeMap::new();
     let written: Vec<TopicPartitionName> = play.written.borrow().iter().cloned().collect();
     for partition in written {
         let name = format!("{}/{}", partition.topic, partition.partition);
@@ -36,7 +63,8 @@ pub async fn account(play: &Play) -> Answer {
                     let partition = stage.identity(&partition);
                     stage.tell(Event::StartMoved { partition, start });
                 }
-                let records = whole.records.iter().map(|record| play.as_read(record));
+                let records = whole.records.iter();
+                let records = records.map(|record| play.records.as_read(record));
                 stage.tell(Event::ReadBack {
                     round: 0,
                     partition: stage.identity(&partition),
@@ -44,16 +72,45 @@ pub async fn account(play: &Play) -> Answer {
                     end,
                     records: records.collect(),
                 });
+                ends.insert(partition, end);
             }
-            Err(why) if play.damaged.get() => answer.push(format!("{name}: refused: {why}")),
-            Err(why) => {
+            Err(Unread { why, .. }) if play.damaged.get() => {
+                answer.push(format!("{name}: refused: {why}"));
+            }
+            Err(Unread { why, .. }) => {
                 play.world
                     .fail("ACKED-DURABLE", format!("{name} cannot be read: {why}"));
-                return Ok(answer);
+                return Ok(None);
             }
         }
     }
-    stage.conclude();
-    answer.push("every promise was kept".to_owned());
-    Ok(answer)
+    Ok(Some(ends))
+}
+
+/// The members of each group come to one generation, and read all that is there.
+async fn groups_settle(play: &Play, stage: &Stage, ends: &BTreeMap<TopicPartitionName, Offset>) {
+    for name in play.groups.names() {
+        let begun = play.world.elapsed();
+        let state = || {
+            let reach = play.groups.reach(&name, ends);
+            (play.groups.generations(&name), reach)
+        };
+        let is_settled = || {
+            let (generations, reach) = state();
+            let is_one = generations.windows(2).all(|pair| pair[0].1 == pair[1].1);
+            is_one && reach.iter().all(|(_, reached, end)| reached >= end)
+        };
+        while !is_settled() && play.world.elapsed() < begun + PATIENCE {
+            play.world.sleep(LOOK).await;
+        }
+        let (generations, reach) = state();
+        stage.tell(Event::GroupSettled {
+            generations,
+            reach: reach
+                .into_iter()
+                .map(|(name, reached, end)| (stage.identity(&name), reached, end))
+                .collect(),
+            waited: play.world.elapsed() - begun,
+        });
+    }
 }

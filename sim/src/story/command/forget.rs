@@ -31,6 +31,7 @@ impl Act for Forget {
     fn run<'a>(&'a self, play: &'a Play) -> Pin<Box<dyn Future<Output = Answer> + 'a>> {
         Box::pin(async move {
             let stage = play.stage()?;
+            play.groups.shorten(&self.partition.topic);
             stage.tell(Event::StartMoved {
                 partition: stage.identity(&self.partition),
                 start: self.offset,

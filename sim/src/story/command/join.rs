@@ -3,6 +3,7 @@
 use super::Command;
 use crate::story::act::{Act, Answer, say};
 use crate::story::actor::{Hands, Member};
+use crate::story::group::{Audience, Part, member_number};
 use crate::story::play::Play;
 use std::cell::RefCell;
 use std::future::Future;
@@ -53,8 +54,15 @@ impl Act for Join {
                 heartbeat_interval: Duration::from_secs(1),
                 ..ConsumerOptions::default()
             };
-            play.joined.borrow_mut().insert(self.group.clone());
+            let audience = Audience {
+                stage: play.stage()?,
+                groups: play.groups.clone(),
+                records: play.records.clone(),
+            };
+            let client = play.client(&self.client)?;
+            let id = member_number(client.node.0, play.world.incarnation(client.node));
             let topics = self.topics.clone();
+            let what = (self.group.clone(), topics.clone(), self.instance.clone());
             let errand = move |hands: Rc<Hands>| async move {
                 if hands.member.borrow().is_some() {
                     return false;
@@ -67,38 +75,15 @@ impl Act for Join {
                     said: RefCell::default(),
                 });
                 *hands.member.borrow_mut() = Some(member.clone());
-                hands.env.spawn(take_part(member));
+                let part = Part::begin(audience, member, id, what);
+                hands.env.spawn(part.take());
                 true
             };
-            match play.client(&self.client)?.ask(errand).await {
+            match client.ask(errand).await {
                 Some(true) => say("joins"),
                 Some(false) => Err("it is a member already".to_owned()),
                 None => Err("the client died over it".to_owned()),
             }
         })
-    }
-}
-
-/// Polls and commits until the member leaves or is refused.
-async fn take_part(member: Rc<Member>) {
-    loop {
-        let Some(consumer) = member.consumer.borrow().clone() else {
-            return;
-        };
-        match consumer.poll(Duration::from_millis(200)).await {
-            Ok(records) if records.is_empty() => {}
-            Ok(records) => {
-                member.seen.borrow_mut().extend(records);
-                if let Err(error) = consumer.commit().await {
-                    member.said.borrow_mut().push(format!("commit: {error}"));
-                }
-            }
-            Err(error) => {
-                member.said.borrow_mut().push(error.to_string());
-                if matches!(error, taffrail_client::ConsumeError::Refused(_)) {
-                    return;
-                }
-            }
-        }
     }
 }

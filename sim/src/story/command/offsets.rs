@@ -1,6 +1,7 @@
 //! `offsets`: where a partition starts and ends, or what is at a time.
 
 use super::Command;
+use crate::history::Event;
 use crate::story::act::{Act, Answer, say};
 use crate::story::actor::Hands;
 use crate::story::play::Play;
@@ -34,27 +35,45 @@ impl Act for Offsets {
                 Some(time) => vec![OffsetSpec::Timestamp(time)],
                 None => vec![OffsetSpec::Earliest, OffsetSpec::Latest],
             };
+            let stage = play.stage()?;
+            let client = play.client("somebody")?.node.0;
+            let partition = stage.identity(&self.partition);
             let mut places = Vec::new();
             for spec in specs {
+                let operation = stage.next_operation();
+                match spec {
+                    OffsetSpec::Earliest => stage.tell(Event::EarliestStarted {
+                        operation,
+                        client,
+                        partition,
+                    }),
+                    OffsetSpec::Latest => stage.tell(Event::EndStarted {
+                        operation,
+                        client,
+                        partition,
+                    }),
+                    _ => {}
+                }
                 let wanted = BTreeMap::from([(self.partition.clone(), spec)]);
                 let errand = move |hands: Rc<Hands>| async move {
                     Admin::new(&hands.client).list_offsets(&wanted).await
                 };
-                match play.ask(errand).await? {
+                let found = match play.ask(errand).await? {
+                    Ok(found) => found.get(&self.partition).and_then(|found| found.offset),
                     Err(error) => return say(format!("refused: {error}")),
-                    Ok(found) => places.push(match found.get(&self.partition) {
-                        Some(found) if found.offset.is_some() => {
-                            found.offset.map(|offset| offset.to_string())
-                        }
-                        _ => None,
-                    }),
+                };
+                match (spec, found) {
+                    (OffsetSpec::Earliest, Some(start)) => {
+                        stage.tell(Event::EarliestAcked { operation, start });
+                    }
+                    (OffsetSpec::Latest, Some(end)) => {
+                        stage.tell(Event::EndAcked { operation, end });
+                    }
+                    _ => {}
                 }
+                let none = || "no offset".to_owned();
+                places.push(found.map_or_else(none, |offset| offset.to_string()));
             }
-            let none = || "no offset".to_owned();
-            let places: Vec<String> = places
-                .into_iter()
-                .map(|place| place.unwrap_or_else(none))
-                .collect();
             say(places.join(" to "))
         })
     }

@@ -4,7 +4,8 @@ use super::Command;
 use crate::history::Event;
 use crate::story::act::{Act, Answer};
 use crate::story::actor::Hands;
-use crate::story::play::{Fate, Play, Sent, written};
+use crate::story::play::{Fate, Play, Sent};
+use crate::story::records::FILLER;
 use futures_channel::oneshot;
 use std::future::Future;
 use std::pin::Pin;
@@ -87,7 +88,7 @@ impl Act for Produce {
             play.learn(&self.partition.topic).await?;
             let (mut errands, mut fates) = (Vec::new(), Vec::new());
             for value in &self.values {
-                let written = written(play.new_record(value)?, value);
+                let written = play.records.add(value)?;
                 let operation = stage.next_operation();
                 stage.tell(Event::SendStarted {
                     operation,
@@ -97,7 +98,7 @@ impl Act for Produce {
                     idempotent: self.options.idempotence,
                 });
                 let record = Record {
-                    key: (self.bytes > 0).then(|| vec![b'.'; self.bytes].into()),
+                    key: (self.bytes > 0).then(|| vec![FILLER; self.bytes].into()),
                     timestamp: self.time,
                     ..Record::of_value(value.clone())
                 };

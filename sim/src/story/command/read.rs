@@ -3,7 +3,8 @@
 use super::Command;
 use crate::history::Event;
 use crate::story::act::{Act, Answer, say};
-use crate::story::play::{Play, text_of};
+use crate::story::play::Play;
+use crate::story::records::text_of;
 use std::future::Future;
 use std::pin::Pin;
 use taffrail_client::TopicPartitionName;
@@ -31,20 +32,39 @@ impl Act for Read {
     fn run<'a>(&'a self, play: &'a Play) -> Pin<Box<dyn Future<Output = Answer> + 'a>> {
         Box::pin(async move {
             let stage = play.stage()?;
+            let operation = stage.next_operation();
+            let client = play.client(&self.by)?.node.0;
+            let partition = stage.identity(&self.partition);
+            let begin = |position, fresh| {
+                stage.tell(Event::PollStarted {
+                    operation,
+                    client,
+                    partition,
+                    position,
+                    fresh,
+                });
+            };
+            if let Some(from) = self.from {
+                begin(from, true);
+            }
             let whole = match play.read(&self.by, &self.partition, self.from).await? {
                 Ok(whole) => whole,
-                Err(why) => return say(format!("refused: {why}")),
+                Err(unread) => {
+                    // Where it was to begin, nobody knows otherwise.
+                    match (self.from, unread.is_out_of_range) {
+                        (None, _) => {}
+                        (_, true) => stage.tell(Event::PollOutOfRange { operation }),
+                        (_, false) => stage.tell(Event::PollFailed { operation }),
+                    }
+                    return say(format!("refused: {}", unread.why));
+                }
             };
-            let operation = stage.next_operation();
-            stage.tell(Event::PollStarted {
-                operation,
-                client: play.client(&self.by)?.node.0,
-                partition: stage.identity(&self.partition),
-                position: self.from.unwrap_or(whole.start),
+            if self.from.is_none() {
                 // Told only when the answer was there.
-                fresh: false,
-            });
-            let read = whole.records.iter().map(|record| play.as_read(record));
+                begin(whole.start, false);
+            }
+            let read = whole.records.iter();
+            let read = read.map(|record| play.records.as_read(record));
             stage.tell(Event::PollAcked {
                 operation,
                 records: read.collect(),

@@ -3,7 +3,8 @@
 use super::Command;
 use crate::story::act::{Act, Answer, say};
 use crate::story::actor::Hands;
-use crate::story::play::{Play, text_of};
+use crate::story::play::Play;
+use crate::story::records::text_of;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;

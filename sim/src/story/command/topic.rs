@@ -40,6 +40,7 @@ impl Act for Make {
                         .any(|key| key.starts_with("retention."))
                     {
                         play.retained.borrow_mut().insert(self.0.name.clone());
+                        play.groups.shorten(&self.0.name);
                     }
                     play.learn(&self.0.name).await?;
                     say("made")
