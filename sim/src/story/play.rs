@@ -54,6 +54,8 @@ pub struct Play {
     pub open: RefCell<BTreeMap<String, Vec<Sent>>>,
     /// The story damaged what was synced.
     pub damaged: Cell<bool>,
+    /// The story broke something, so that a stop may end unclean.
+    pub strained: Cell<bool>,
     /// The answer to the last command.
     pub last: RefCell<Vec<String>>,
 }
@@ -71,6 +73,7 @@ impl Play {
             groups: Rc::default(),
             open: RefCell::default(),
             damaged: Cell::new(false),
+            strained: Cell::new(false),
             last: RefCell::default(),
         }
     }

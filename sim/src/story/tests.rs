@@ -6,6 +6,7 @@
 )]
 
 use super::*;
+use crate::history::{Event as History, Stop};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -135,6 +136,43 @@ fn an_expectation_is_about_the_line_before_it() {
             "{}",
             failure.witness
         );
+    }
+}
+
+/// What the judge of a head's invariant goes by, as it is told in that story.
+fn is_heard(story: &str, event: &History) -> bool {
+    match (story, event) {
+        ("beyond-the-end", History::PollOutOfRange { .. })
+        | ("records-forgotten", History::EarliestAcked { .. })
+        | ("topic-made-anew", History::Deleted { .. })
+        | ("twins", History::CommitAcked { .. }) => true,
+        ("half-a-frame", History::IdleReservations { what, .. }) => *what == "bytes of memory",
+        ("many-segments", History::Stopped { stop, .. }) => *stop == Stop::Sound,
+        ("cooperative-rebalance", History::Held { partitions, .. }) => !partitions.is_empty(),
+        ("one-of-two-members-dies", History::GroupSettled { reach, .. }) => reach.len() == 2,
+        _ => false,
+    }
+}
+
+#[test]
+fn judges_hear_what_the_invariant_of_a_head_is_about() {
+    for name in [
+        "beyond-the-end",
+        "records-forgotten",
+        "topic-made-anew",
+        "twins",
+        "half-a-frame",
+        "many-segments",
+        "cooperative-rebalance",
+        "one-of-two-members-dies",
+    ] {
+        let (_, text) = stories()
+            .into_iter()
+            .find(|(known, _)| known == name)
+            .expect("it is in the tree");
+        let outcome = Story::parse(&text).expect("well formed").record();
+        let mut history = outcome.history.iter();
+        assert!(history.any(|told| is_heard(name, &told.event)), "{name}");
     }
 }
 

@@ -53,7 +53,8 @@ fn a_page_shows_lives_messages_operations_and_curves() {
     let of = |kind: &str| lives.iter().filter(|band| band["kind"] == kind).count();
     assert_eq!(of("cut"), 2, "one for each direction");
     let of_broker = |band: &&Value| band["node"] == 1 && band["kind"] == "up";
-    assert_eq!(lives.iter().filter(of_broker).count(), 2);
+    let of_broker = lives.iter().filter(of_broker).count();
+    assert_eq!(of_broker, 3, "the last verifies what the story left");
     assert!(list("marks").iter().any(|mark| mark["title"] == "PowerCut"));
     let commands = |mark: &&Value| mark["shape"] == "note" && mark["node"] == 0;
     assert_eq!(list("marks").iter().filter(commands).count(), 8);

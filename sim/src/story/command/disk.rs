@@ -44,6 +44,7 @@ impl Act for Disk {
         Box::pin(async move {
             let node = play.node(&self.node)?;
             let disk = play.world.disk(node);
+            play.strained.set(true);
             match self.change {
                 Change::Full => disk.set_capacity(0),
                 Change::Roomy => disk.set_capacity(u64::MAX),

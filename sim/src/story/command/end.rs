@@ -1,12 +1,15 @@
-//! The end of every story: all is healed, and every partition that was written to is read back.
+//! The end of every story: all is healed, every partition that was written to is read back, and what nobody asks for any more is given
+//! back.
 
 use super::heal::heal;
 use super::start::serve;
+use crate::cluster::Broker;
 use crate::history::Event;
 use crate::story::act::Answer;
 use crate::story::play::{PATIENCE, Play, Unread};
 use crate::workload::Stage;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 use taffrail_client::TopicPartitionName;
 use taffrail_record::Offset;
@@ -36,6 +39,10 @@ pub async fn account(play: &Play) -> Answer {
     };
     if !play.damaged.get() {
         groups_settle(play, &stage, &ends).await;
+    }
+    idle(play, &stage, &broker).await;
+    if !play.damaged.get() && broker.is_serving() && !broker.has_failed() {
+        stop_and_verify(play, &stage, &broker).await;
     }
     stage.conclude();
     if !play.world.is_over() {
@@ -113,4 +120,45 @@ async fn groups_settle(play: &Play, stage: &Stage, ends: &BTreeMap<TopicPartitio
             waited: play.world.elapsed() - begun,
         });
     }
+}
+
+/// The clients go, and nobody asks anything any more: what was reserved for them returns, and no read waits.
+async fn idle(play: &Play, stage: &Stage, broker: &Broker) {
+    const PATIENCE_WITH_READS: Duration = Duration::from_secs(5);
+    let world = &play.world;
+    for node in world.nodes() {
+        if node != broker.node && world.is_running(node) {
+            world.kill(node);
+        }
+    }
+    let begun = world.elapsed();
+    broker.until_unreserved().await;
+    let is_waited_for = || broker.waiting_reads().is_some_and(|held| held > 0);
+    while is_waited_for() && world.elapsed() < begun + PATIENCE_WITH_READS {
+        world.sleep(LOOK).await;
+    }
+    // One that has ended because its disk failed holds nothing.
+    if !broker.is_serving() {
+        return;
+    }
+    for (what, held) in [
+        ("bytes of memory", broker.reserved_bytes()),
+        ("waiting reads", broker.waiting_reads()),
+    ] {
+        if let Some(held) = held {
+            let node = broker.node.number();
+            stage.tell(Event::IdleReservations { node, what, held });
+        }
+    }
+}
+
+/// A clean stop, and a look at what it leaves behind.
+async fn stop_and_verify(play: &Play, stage: &Rc<Stage>, broker: &Rc<Broker>) {
+    let ended = play.world.exited(broker.node);
+    let (next, told) = (broker.clone(), stage.clone());
+    play.world.spawn_harness(async move {
+        ended.await;
+        next.start(&told);
+    });
+    broker.stop_and_verify(stage, PATIENCE).await;
 }

@@ -49,6 +49,7 @@ impl Act for Kill {
                 (Some(operations), death) => {
                     let trap = Trap::DiskOperations(operations);
                     play.world.set_trap(node, trap, death);
+                    play.strained.set(true);
                     return say("will be dead");
                 }
                 (None, Death::PowerCut) => play.world.power_cut(&[node]),

@@ -39,6 +39,7 @@ impl Act for Pause {
     fn run<'a>(&'a self, play: &'a Play) -> Pin<Box<dyn Future<Output = Answer> + 'a>> {
         Box::pin(async move {
             let node = play.node(&self.node)?;
+            play.strained.set(true);
             match self.pauses {
                 true => play.world.pause(node),
                 false => play.world.resume(node),

@@ -44,6 +44,7 @@ pub(super) async fn serve(play: &Play, broker: &Rc<Broker>, killed_in: Option<u6
     if let Some(operations) = killed_in {
         let trap = Trap::DiskOperations(operations);
         play.world.set_trap(broker.node, trap, Death::Kill);
+        play.strained.set(true);
     }
     let end = play.world.elapsed() + PATIENCE;
     while !broker.is_serving() {
