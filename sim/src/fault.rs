@@ -194,6 +194,8 @@ pub struct Faults {
     atlas: RefCell<Option<Atlas>>,
     spared: RefCell<BTreeSet<NodeId>>,
     never: RefCell<BTreeSet<(NodeId, FaultKind)>>,
+    /// Every fault point strikes by the rate that is said.
+    points_alike: Cell<bool>,
 }
 
 /// A row of [`Faults::table`].
@@ -213,6 +215,7 @@ impl Faults {
             atlas: RefCell::new(None),
             spared: RefCell::default(),
             never: RefCell::default(),
+            points_alike: Cell::new(false),
         }
     }
 
@@ -238,6 +241,16 @@ impl Faults {
     /// From now on this kind never strikes this node.
     pub fn never(&self, node: NodeId, kind: FaultKind) {
         self.never.borrow_mut().insert((node, kind));
+    }
+
+    /// From now on fault points strike as often as the rate of [`FaultKind::CodePoint`] says, each of them, where a run otherwise draws
+    /// how often each strikes, and lets none strike often.
+    pub(crate) fn strike_points_alike(&self) {
+        self.points_alike.set(true);
+    }
+
+    pub(crate) fn are_points_alike(&self) -> bool {
+        self.points_alike.get()
     }
 
     pub(crate) fn strikes_never(&self, node: NodeId, kind: FaultKind) -> bool {

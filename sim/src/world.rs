@@ -450,7 +450,7 @@ impl World {
     }
 
     /// Whether this node takes the awkward way at a fault point. Half of the points are left alone in a run; where others are seldom
-    /// come to, they may strike more often than the rate says.
+    /// come to, they may strike more often than the rate says. In a story all strike by the rate.
     pub(crate) fn strikes_at(&self, node: &Node, point: &'static str) -> bool {
         let (faults, kind) = (&self.0.faults, FaultKind::CodePoint);
         let rate = faults.rate(kind);
@@ -458,13 +458,10 @@ impl World {
             return false;
         }
         let decisions = &self.0.decisions;
-        let times = *self.points.borrow_mut().entry(point).or_insert_with(|| {
-            let known = fault_points().any(|(name, _)| name == point);
-            assert!(known, "{point} is not among the fault points");
-            let stream = decisions.stream(&format!("point/{point}"));
-            [0, 0, 0, 1, 4, 16][decisions.below(stream, 6) as usize]
-        });
-        let chance = (rate * times).min(AWKWARD_MAX);
+        let chance = match faults.are_points_alike() {
+            true => rate,
+            false => (rate * self.draw_times(point)).min(AWKWARD_MAX),
+        };
         if chance == 0 || !decisions.chance(node.point_stream(point, decisions), chance) {
             return false;
         }
@@ -477,6 +474,17 @@ impl World {
         let mut trace = self.trace.borrow_mut();
         trace.event(EventKind::Fault, number, now, details, name);
         true
+    }
+
+    /// How many times the rate a fault point strikes in this run.
+    fn draw_times(&self, point: &'static str) -> u32 {
+        let decisions = &self.0.decisions;
+        *self.points.borrow_mut().entry(point).or_insert_with(|| {
+            let known = fault_points().any(|(name, _)| name == point);
+            assert!(known, "{point} is not among the fault points");
+            let stream = decisions.stream(&format!("point/{point}"));
+            [0, 0, 0, 1, 4, 16][decisions.below(stream, 6) as usize]
+        })
     }
 
     /// Counts a fault and puts it into the trace.

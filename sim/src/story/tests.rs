@@ -92,6 +92,10 @@ fn a_wrong_line_is_named_with_what_would_be_right() {
             "fault node-kil always",
             "line 2: there is no fault `node-kil`, but node-kill, ",
         ),
+        (
+            "fault node-starve always",
+            "line 2: node-starve is drawn once, before a story's first line, ",
+        ),
         ("seed x", "line 2: `x` is no seed; "),
     ] {
         let text = format!("# a headline\n{line}\n");
@@ -174,6 +178,33 @@ fn judges_hear_what_the_invariant_of_a_head_is_about() {
         let mut history = outcome.history.iter();
         assert!(history.any(|told| is_heard(name, &told.event)), "{name}");
     }
+}
+
+#[test]
+fn what_a_node_is_born_with_is_settled_before_there_is_one() {
+    let tell = |text: String| Story::parse(&text).expect("well formed").tell();
+    let before = tell("fault clock-offset always\nbroker b\nexpect serves\n".to_owned());
+    assert_eq!(before.failure, None);
+    for kind in ["clock-offset", "disk-stale-read"] {
+        let after = tell(format!("broker b\nfault {kind} always\n"));
+        let failure = after.failure.expect("it would never strike");
+        assert!(
+            failure.witness.ends_with("put this line before `broker`"),
+            "{}",
+            failure.witness
+        );
+    }
+}
+
+#[test]
+fn code_point_always_is_always_until_it_heals() {
+    let text = "broker b\ntopic orders partitions=1\nproduce p orders/0 one\nfault code-point always\n\
+                produce p orders/0 two within=5s\nexpect no acknowledgement\nheal\n\
+                produce p orders/0 three\nexpect acknowledged\n";
+    let outcome = Story::parse(text).expect("well formed").record();
+    assert_eq!(outcome.failure, None);
+    let lost = outcome.tally.get("answer/lost");
+    assert!(lost.is_some_and(|times| *times > 0), "{:?}", outcome.tally);
 }
 
 #[test]

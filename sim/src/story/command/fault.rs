@@ -10,7 +10,7 @@ use std::pin::Pin;
 pub const COMMAND: Command = Command {
     name: "fault",
     usage: "KIND always|N%",
-    about: "has a kind of fault strike at every opportunity, or at so many of a hundred, until `heal`; `cargo sim faults` lists the kinds",
+    about: "has a kind of fault strike at every opportunity, or at so many of a hundred, until `heal`; `cargo sim faults` lists the kinds. `code-point` strikes at every fault point alike: always, and no request is answered",
     read: |words| {
         let kind = words.next("KIND")?;
         let kind = FaultKind::parse(kind).ok_or_else(|| unknown(kind))?;
@@ -19,6 +19,12 @@ pub const COMMAND: Command = Command {
                 "{} happens in a story where it says so: `{instead}`",
                 kind.name()
             ));
+        }
+        if kind == FaultKind::NodeStarve {
+            return Err(
+                "node-starve is drawn once, before a story's first line, and never strikes later; another order of tasks is another `seed N`"
+                    .to_owned(),
+            );
         }
         let rate = match words.next("how often")? {
             "always" => 1_000_000,
@@ -63,6 +69,15 @@ fn done_by(kind: FaultKind) -> Option<&'static str> {
     }
 }
 
+/// What is settled when a node is added, so that this kind would leave it alone ever after.
+fn is_born_with(kind: FaultKind) -> Option<&'static str> {
+    match kind {
+        FaultKind::ClockOffset => Some("sets a clock wrong"),
+        FaultKind::DiskStaleRead => Some("has a disk remember what is overwritten"),
+        _ => None,
+    }
+}
+
 struct Fault {
     kind: FaultKind,
     /// Parts per million.
@@ -73,6 +88,17 @@ impl Act for Fault {
     fn run<'a>(&'a self, play: &'a Play) -> Pin<Box<dyn Future<Output = Answer> + 'a>> {
         Box::pin(async move {
             let faults = play.world.faults();
+            if let Some(what) = is_born_with(self.kind)
+                && self.rate > 0
+                && !play.world.nodes().is_empty()
+            {
+                let kind = self.kind.name();
+                return Err(format!(
+                    "{kind} {what} when its node is added, and there is one: put this line before `broker`"
+                ));
+            }
+            faults.strike_points_alike();
+            play.strained.set(true);
             let mut rates = Rates::none();
             for kind in FaultKind::ALL {
                 rates.set(*kind, faults.rate(*kind));
