@@ -50,6 +50,14 @@ fn every_story_says_what_it_is_about() {
 }
 
 #[test]
+fn every_story_expects_something() {
+    for (name, text) in stories() {
+        let expects = text.lines().any(|line| line.starts_with("expect "));
+        assert!(expects, "{name} passes whatever is said");
+    }
+}
+
+#[test]
 fn every_command_is_used_by_some_story() {
     let used: BTreeSet<String> = stories()
         .iter()
