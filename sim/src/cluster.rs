@@ -517,6 +517,13 @@ impl Broker {
         }
     }
 
+    /// What the last look saw of topics that are gone: how many are in the metadata still, and of how many groups have offsets.
+    pub fn remains(&self) -> Option<(u64, u64)> {
+        let seen = self.seen.borrow();
+        let seen = seen.as_ref()?;
+        Some((seen.deleted_topics as u64, seen.topics_outlived as u64))
+    }
+
     /// Long polls that waited in its logs at the last look.
     pub fn waiting_reads(&self) -> Option<u64> {
         self.seen

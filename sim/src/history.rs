@@ -422,6 +422,12 @@ pub enum Event {
         reach: Vec<(TopicPartition, Offset, Offset)>,
         waited: Duration,
     },
+    /// For so long, and for much longer before, nobody was to join a group, leave it, or be silent: the generations that its members believed in before and after.
+    GroupIdle {
+        before: Vec<(ClientId, i32)>,
+        after: Vec<(ClientId, i32)>,
+        lasted: Duration,
+    },
     /// A fetch that belongs to a session was answered: `session` and `epoch` are those of the request, where 0 and 0 open one.
     SessionAnswered {
         client: ClientId,
@@ -492,7 +498,7 @@ pub enum Event {
     /// What a node still holds while nobody asks anything of it.
     IdleReservations {
         node: u32,
-        /// What is held: bytes of memory, or places of reads that wait.
+        /// What is held: bytes of memory, places of reads that wait, or what is left of topics that are gone.
         what: &'static str,
         held: u64,
     },

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use futures_channel::{mpsc, oneshot};
 use futures_util::future::join_all;
 use futures_util::{SinkExt, StreamExt};
-use taffrail_env::Env;
+use taffrail_env::{Env, dawdle};
 use taffrail_record::builder::{BatchBuilder, ProducerFields};
 use taffrail_record::{Codec, Offset, TopicId, TopicPartition};
 use taffrail_replication::active_active::Sequencer;
@@ -350,6 +350,7 @@ impl<E: Env> Controller<E> {
 
     /// Makes the logs of a topic that are not there yet. What fails now is tried again with the housekeeping.
     async fn create_logs(&self, id: TopicId) {
+        dawdle(&self.env, "topic/late").await;
         let logs = self.logs_of(id);
         let partitions: Vec<_> = logs.iter().map(|(partition, _)| *partition).collect();
         let results = self.router.create(logs).await;

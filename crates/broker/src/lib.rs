@@ -59,4 +59,8 @@ pub const FAULT_POINTS: &[(&str, &str)] = &[
         "produce/time-out",
         "whether the batch was written is not known in time",
     ),
+    (
+        "topic/late",
+        "a topic that is committed gets its logs a little later",
+    ),
 ];

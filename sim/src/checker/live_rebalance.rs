@@ -1,5 +1,5 @@
 //! LIVE-REBALANCE: the members of a group that nothing hinders any more are of one generation and read all that there is, whoever of them was
-//! fenced, died or left before; and whoever is left in the end is given everything.
+//! fenced, died or left before; they stay what they are while nobody comes, goes or is silent; and whoever is left in the end is given everything.
 
 use super::waiting::{Missed, missed};
 use super::{Case, Checker, Violation};
@@ -49,6 +49,17 @@ impl Checker for LiveRebalance {
         } = case.event
         {
             return LiveRebalance::on_settled(generations, reach, *waited);
+        }
+        if let Event::GroupIdle {
+            before,
+            after,
+            lasted,
+        } = case.event
+            && before != after
+        {
+            return broken(format!(
+                "in {lasted:?} nobody joined, left or was silent, and the members' generations were {before:?} and are {after:?}"
+            ));
         }
         match missed(case) {
             Some(Missed {

@@ -244,6 +244,7 @@ impl Picture {
             Event::SessionAnswered { client, .. } => {
                 Place::of(self.lane(*client, told), &[], "dim")
             }
+            Event::GroupIdle { .. } => Place::of(self.known(told.node), &[], "dim"),
             Event::GroupSettled { reach, .. } => {
                 let partitions: Vec<_> = reach.iter().map(|(partition, ..)| *partition).collect();
                 Place::of(self.known(told.node), &partitions, "dim")

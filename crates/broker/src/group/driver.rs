@@ -101,6 +101,16 @@ impl<E: Env> Groups<E> {
         new_member_id(name, random)
     }
 
+    /// Of how many topics that are gone something is stored still.
+    pub fn topics_outlived(&self) -> usize {
+        let partitions = self.partitions();
+        let outlived = partitions.iter().flat_map(|partition| {
+            let gone = partition.look(|coordinator| self.shared.gone(coordinator.stored()));
+            gone.unwrap_or_default()
+        });
+        outlived.collect::<BTreeSet<RawTopicId>>().len()
+    }
+
     /// How many partitions are not yet served because they are being read.
     pub fn loading(&self) -> usize {
         self.partitions()

@@ -152,6 +152,11 @@ impl Metadata {
         self.partitions
     }
 
+    /// How many topics are deleted and not all removed.
+    pub fn deleted_count(&self) -> usize {
+        self.image.deleted.len()
+    }
+
     /// The topic's deletion is committed, and data of it may still be there.
     pub fn deleted(&self, id: TopicId) -> Option<&DeletedTopic> {
         self.image.deleted.get(&id.0)

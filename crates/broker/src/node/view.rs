@@ -46,6 +46,10 @@ pub struct Inspection {
     pub metadata_position: Offset,
     /// How far the metadata's log had committed after that; a storage that has stopped does not say.
     pub metadata_committed: Option<Offset>,
+    /// Topics that were deleted, and whose data is not all removed.
+    pub deleted_topics: usize,
+    /// Topics that are gone, and of which groups have offsets still.
+    pub topics_outlived: usize,
     /// Partitions of groups that are still being read.
     pub group_partitions_loading: usize,
     /// Requests in each other shard's mailbox.
@@ -173,6 +177,8 @@ impl<E: Env> Node<E> {
             metadata_commands: broker.controller.applied(),
             metadata_position,
             metadata_committed: metadata.map(|ends| ends.high_watermark),
+            deleted_topics: broker.controller.metadata().deleted_count(),
+            topics_outlived: broker.groups.topics_outlived(),
             group_partitions_loading: broker.groups.loading(),
             shard_queues: broker.router.queued(),
             health: self.health(),

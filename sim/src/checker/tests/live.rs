@@ -89,4 +89,15 @@ fn members_are_of_one_generation_and_read_everything() {
     good([settled(&[(1, 4), (2, 4)], &[(3, 3), (9, 8)])]);
     bad("LIVE-REBALANCE", [settled(&[(1, 4), (2, 5)], &[(3, 3)])]);
     bad("LIVE-REBALANCE", [settled(&[(1, 4)], &[(3, 3), (7, 8)])]);
+    let idle = |before: &[(u32, i32)], after: &[(u32, i32)]| Event::GroupIdle {
+        before: before.to_vec(),
+        after: after.to_vec(),
+        lasted: PATIENCE,
+    };
+    good([idle(&[(1, 4), (2, 4)], &[(1, 4), (2, 4)])]);
+    bad(
+        "LIVE-REBALANCE",
+        [idle(&[(1, 4), (2, 4)], &[(1, 5), (2, 5)])],
+    );
+    bad("LIVE-REBALANCE", [idle(&[(1, 4), (2, 4)], &[(1, 4)])]);
 }

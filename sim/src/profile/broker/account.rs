@@ -5,7 +5,7 @@ use crate::atlas::{Law, Part, Place, batches};
 use crate::chaos::Chaos;
 use crate::cluster::Broker;
 use crate::env::SimEnv;
-use crate::history::{Event, Owed};
+use crate::history::{ClientId, Event, Owed};
 use crate::node::{NodeId, NodeOptions};
 use crate::workload::turnover::Kept;
 use crate::workload::{
@@ -128,11 +128,6 @@ async fn members_keep_up(world: &World, broker: &Broker, stage: &Stage) -> bool 
         let lapse = stage.session + Duration::from_secs(2);
         cut_off_members(world, broker, lapse).await;
     }
-    let is_one = || {
-        let generations = stage.generations.borrow();
-        let first = generations.values().next();
-        generations.values().all(|other| Some(other) == first)
-    };
     let reached = |partition| {
         let reach = stage.group_reach.borrow();
         let first = stage.first_offset.get();
@@ -142,18 +137,51 @@ async fn members_keep_up(world: &World, broker: &Broker, stage: &Stage) -> bool 
         let mut all = ends.iter();
         all.all(|(partition, end)| reached(partition) >= *end)
     };
-    let settled = until(world, || keeps_up() && is_one()).await;
-    let generations = stage.generations.borrow();
-    let generations = generations.iter();
+    let settled = until(world, || keeps_up() && is_one_generation(stage)).await;
     let reach = ends.iter();
     stage.tell(Event::GroupSettled {
-        generations: generations.map(|(id, held)| (*id, *held)).collect(),
+        generations: generations(stage),
         reach: reach
             .map(|(partition, end)| (*partition, reached(partition), *end))
             .collect(),
         waited: settled.unwrap_or(PATIENCE),
     });
+    if settled.is_some() && decisions.below(decisions.stream("profile/idle-group"), 4) == 0 {
+        leave_members_alone(world, stage).await;
+    }
     settled.is_some()
+}
+
+/// What the members believe in.
+fn generations(stage: &Stage) -> Vec<(ClientId, i32)> {
+    let generations = stage.generations.borrow();
+    generations.iter().map(|(id, held)| (*id, *held)).collect()
+}
+
+fn is_one_generation(stage: &Stage) -> bool {
+    let generations = stage.generations.borrow();
+    let first = generations.values().next();
+    generations.values().all(|other| Some(other) == first)
+}
+
+/// Whoever disturbed the group goes, and is forgotten by and by; after that it stays as it is, although its members have nothing to say but
+/// that they are there.
+async fn leave_members_alone(world: &World, stage: &Stage) {
+    let until = world.elapsed() + PATIENCE;
+    let lasted = 2 * stage.session + Duration::from_secs(1);
+    loop {
+        let before = generations(stage);
+        world.sleep(lasted).await;
+        let after = generations(stage);
+        if before == after || world.elapsed() >= until {
+            stage.count("group-left-alone");
+            return stage.tell(Event::GroupIdle {
+                before,
+                after,
+                lasted,
+            });
+        }
+    }
 }
 
 /// Keeps some members from being heard for so long. They go on as if nothing were, until they are told what the group made of it.
@@ -287,6 +315,10 @@ pub(super) async fn account(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage
             return;
         }
         idle(world, broker, stage).await;
+        // A start has looked through what groups have stored.
+        if broker.atlas().law == Law::Sound && round > 0 {
+            tell_remains(world, broker, stage).await;
+        }
         if broker.atlas().law == Law::Sound {
             tell_segments(world, broker, stage);
         }
@@ -433,4 +465,26 @@ async fn until(world: &World, condition: impl Fn() -> bool) -> Option<Duration> 
         world.sleep(Duration::from_millis(20)).await;
     }
     Some(world.elapsed() - begun)
+}
+
+/// Topics that are gone are gone everywhere: in the metadata, which waits for their data to be removed, and in what groups have stored.
+async fn tell_remains(world: &World, broker: &Broker, stage: &Stage) {
+    const PATIENCE_WITH_DISKS: Duration = Duration::from_secs(30);
+    const LOOK: Duration = Duration::from_millis(100);
+    let begun = world.elapsed();
+    let remains = || broker.remains().unwrap_or_default();
+    while remains() != (0, 0) && world.elapsed() < begun + PATIENCE_WITH_DISKS {
+        world.sleep(LOOK).await;
+    }
+    let node = broker.node.number();
+    let (topics, offsets) = remains();
+    for (what, held) in [
+        ("topics that are deleted", topics),
+        (
+            "topics that are gone, by what groups committed of them",
+            offsets,
+        ),
+    ] {
+        stage.tell(Event::IdleReservations { node, what, held });
+    }
 }

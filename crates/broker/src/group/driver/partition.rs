@@ -97,6 +97,13 @@ impl<E: Env> Shared<E> {
         self.reloads.get()
     }
 
+    /// The topics that are stored and exist no more.
+    pub fn gone(&self, stored: &Stored) -> BTreeSet<RawTopicId> {
+        let mut ids = stored.topic_ids();
+        ids.retain(|id| self.topic_exists.get().is_some_and(|exists| !exists(id)));
+        ids
+    }
+
     /// Ends the time keeper.
     pub fn stop(&self) {
         self.poke.borrow_mut().close_channel();
@@ -194,11 +201,8 @@ impl<E: Env> Partition<E> {
 
     /// A crash or a refused append may have come between a topic's end and what was to be forgotten of it.
     fn note_deleted(&self, stored: &Stored) {
-        if let Some(exists) = self.shared.topic_exists.get() {
-            let mut ids = stored.topic_ids();
-            ids.retain(|id| !exists(id));
-            self.deleted_topics.borrow_mut().append(&mut ids);
-        }
+        let mut gone = self.shared.gone(stored);
+        self.deleted_topics.borrow_mut().append(&mut gone);
     }
 
     fn delete_noted(self: &Rc<Self>) {
