@@ -517,6 +517,12 @@ impl Broker {
         }
     }
 
+    /// How many partitions had no log at the last look.
+    pub fn partitions_missing(&self) -> Option<usize> {
+        let seen = self.seen.borrow();
+        seen.as_ref().map(|seen| seen.partitions_missing)
+    }
+
     /// What the last look saw of topics that are gone: how many are in the metadata still, and of how many groups have offsets.
     pub fn remains(&self) -> Option<(u64, u64)> {
         let seen = self.seen.borrow();

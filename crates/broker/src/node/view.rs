@@ -25,6 +25,8 @@ pub struct PartitionView {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inspection {
     pub partitions: Vec<PartitionView>,
+    /// Partitions of topics that have no log here that answers.
+    pub partitions_missing: usize,
     /// Bytes of the memory budget that are reserved; 0 when the node is idle.
     pub budget_used: usize,
     pub budget_total: usize,
@@ -150,6 +152,7 @@ impl<E: Env> Node<E> {
         let ends = broker.router.ends(asked).await;
         let metadata = broker.router.ends_of(METADATA_LOG).await;
         let waiting_reads = ends.iter().flatten().map(|ends| ends.waiting_reads).sum();
+        let partitions_missing = ends.iter().filter(|ends| ends.is_none()).count();
         let partitions = names.into_iter().zip(ends);
         let partitions = partitions.filter_map(|((topic, partition), ends)| {
             ends.map(|ends| PartitionView {
@@ -164,6 +167,7 @@ impl<E: Env> Node<E> {
         });
         Inspection {
             partitions: partitions.collect(),
+            partitions_missing,
             budget_used: broker.budget.used(),
             budget_total: broker.budget.total(),
             budget_waiting: broker.budget.waiting(),

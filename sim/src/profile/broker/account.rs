@@ -467,14 +467,20 @@ async fn until(world: &World, condition: impl Fn() -> bool) -> Option<Duration> 
     Some(world.elapsed() - begun)
 }
 
-/// Topics that are gone are gone everywhere: in the metadata, which waits for their data to be removed, and in what groups have stored.
+/// Topics that are there have logs. Those that are gone are gone everywhere: in the metadata, which waits for their data to be removed, and in
+/// what groups have stored.
 async fn tell_remains(world: &World, broker: &Broker, stage: &Stage) {
     const PATIENCE_WITH_DISKS: Duration = Duration::from_secs(30);
     const LOOK: Duration = Duration::from_millis(100);
     let begun = world.elapsed();
     let remains = || broker.remains().unwrap_or_default();
-    while remains() != (0, 0) && world.elapsed() < begun + PATIENCE_WITH_DISKS {
+    let missing = || broker.partitions_missing().unwrap_or_default();
+    while (remains(), missing()) != ((0, 0), 0) && world.elapsed() < begun + PATIENCE_WITH_DISKS {
         world.sleep(LOOK).await;
+    }
+    if missing() > 0 {
+        let instead = Err(format!("{} partitions have no log", missing()));
+        stage.tell_wait(Owed::Intake, "the topics", instead, PATIENCE_WITH_DISKS);
     }
     let node = broker.node.number();
     let (topics, offsets) = remains();
