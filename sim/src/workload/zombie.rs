@@ -41,14 +41,25 @@ pub async fn run(env: SimEnv, stage: Rc<Stage>, id: ClientId) {
 /// Somebody's membership of a generation after which another one has begun.
 fn former(stage: &Stage, choice: Stream) -> Option<Membership> {
     let memberships = stage.memberships.borrow();
-    let newest = memberships.iter().map(|member| member.generation).max()?;
-    let former: Vec<&Membership> = memberships
-        .iter()
-        .filter(|member| member.generation < newest)
-        .collect();
+    let former = former_of(&memberships);
     let decisions = stage.world.decisions();
     let index = decisions.below(choice, former.len().max(1) as u64);
     former.get(index as usize).map(|member| (*member).clone())
+}
+
+/// Those of a generation before the newest. Not what was told behind a later one: the group may have been forgotten and have begun anew.
+fn former_of(memberships: &[Membership]) -> Vec<&Membership> {
+    let generations = memberships.iter().map(|member| member.generation);
+    let newest = generations.max().unwrap_or_default();
+    let mut latest = 0;
+    let mut former = Vec::new();
+    for member in memberships {
+        latest = latest.max(member.generation);
+        if latest < newest && member.generation == latest {
+            former.push(member);
+        }
+    }
+    former
 }
 
 async fn commit(stage: &Stage, mut peer: Peer, by: Membership, choice: Stream) {
@@ -128,5 +139,32 @@ fn request<'a>(
         member_id: &by.member_id,
         group_instance_id: by.instance.as_deref(),
         ..commits::request(GROUP_NAME, partition, offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_generation_of_a_group_that_began_anew_is_not_over() {
+        let told = |generations: &[i32]| -> Vec<Membership> {
+            let member = |generation: &i32| Membership {
+                client: 1,
+                member_id: "member".into(),
+                instance: None,
+                generation: *generation,
+            };
+            generations.iter().map(member).collect()
+        };
+        let former = |generations: &[i32]| -> Vec<i32> {
+            let memberships = told(generations);
+            let former = former_of(&memberships);
+            former.iter().map(|member| member.generation).collect()
+        };
+        assert!(former(&[]).is_empty());
+        assert_eq!(former(&[1, 1, 2]), [1, 1]);
+        assert_eq!(former(&[1, 3, 2, 4]), [1, 3]);
+        assert!(former(&[2, 1, 1]).is_empty());
     }
 }
