@@ -307,8 +307,8 @@ async fn write<E: Env>(
     if task == Task::WriteOut {
         return tail::write_out(shard, log).await;
     }
-    // Whatever comes to its turn so late would be marked behind the end that the stop notes.
-    if matches!(task, Task::Seal | Task::Mend) && shard.closing.get() {
+    // A segment that comes to its turn so late would be marked behind the end that the stop notes.
+    if task == Task::Seal && shard.closing.get() {
         return Ok(None);
     }
     let last = log.state.borrow().segments.last().cloned();
