@@ -235,7 +235,8 @@ enum Task {
     /// What stands beside its last segment is completed.
     Tidy,
     /// What is missing beside its last segment is made again, if nobody has written there since the start: whoever does makes it again himself.
-    Mend,
+    /// Once a stop has begun, only if that stop asks for it.
+    Mend { at_stop: bool },
 }
 
 /// Writes what is durable of these logs into their segments, one segment each, and syncs all of it together.
@@ -253,9 +254,13 @@ pub async fn tidy_round<E: Env>(shard: &Rc<Shard<E>>, logs: Vec<Rc<LogInner>>) -
     round(shard, logs, Task::Tidy).await
 }
 
-/// Makes again what is missing beside each log's last segment.
-pub async fn mend_round<E: Env>(shard: &Rc<Shard<E>>, logs: Vec<Rc<LogInner>>) -> Round {
-    round(shard, logs, Task::Mend).await
+/// Makes again what is missing beside each log's last segment. A stop asks with `at_stop`.
+pub async fn mend_round<E: Env>(
+    shard: &Rc<Shard<E>>,
+    logs: Vec<Rc<LogInner>>,
+    at_stop: bool,
+) -> Round {
+    round(shard, logs, Task::Mend { at_stop }).await
 }
 
 async fn round<E: Env>(shard: &Rc<Shard<E>>, mut logs: Vec<Rc<LogInner>>, task: Task) -> Round {
@@ -307,8 +312,9 @@ async fn write<E: Env>(
     if task == Task::WriteOut {
         return tail::write_out(shard, log).await;
     }
-    // A segment that comes to its turn so late would be marked behind the end that the stop notes.
-    if task == Task::Seal && shard.closing.get() {
+    // What comes to its turn so late would be marked behind the end that the stop notes.
+    let is_background = matches!(task, Task::Seal | Task::Mend { at_stop: false });
+    if is_background && shard.closing.get() {
         return Ok(None);
     }
     let last = log.state.borrow().segments.last().cloned();
@@ -323,7 +329,7 @@ async fn write<E: Env>(
                 return Ok(None);
             }
             running.plan = None;
-        } else if task == Task::Mend {
+        } else if matches!(task, Task::Mend { .. }) {
             // Made again from the mark on, whatever was written since into files that are not there any more.
             running.side = None;
         } else if !running.tidied && u64::from(last.side.position) == last.length {
@@ -331,7 +337,7 @@ async fn write<E: Env>(
         }
     }
     let mut written = Written::default();
-    if task == Task::Mend {
+    if let Task::Mend { .. } = task {
         tail::mend_side(shard, log, last, &mut written).await?;
         return Ok(Some(written));
     }

@@ -53,12 +53,12 @@ pub async fn run<E: Env>(shard: &Rc<Shard<E>>) {
     let delay = shard.full.borrow().is_some().then_some(Duration::ZERO);
     remove_old(shard, delay).await;
     remove_deleted(shard, delay.is_some()).await;
-    presence::look(shard).await;
+    presence::look(shard, false).await;
 }
 
 /// What the next look would find missing is made again before a clean stop.
 pub async fn look_before_stop<E: Env>(shard: &Rc<Shard<E>>) {
-    presence::look(shard).await;
+    presence::look(shard, true).await;
 }
 
 async fn look_for_room<E: Env>(shard: &Rc<Shard<E>>) {

@@ -28,7 +28,7 @@ enum Lack {
 }
 
 /// Looks at the next logs in turn; at all of them, if they have few segments.
-pub async fn look<E: Env>(shard: &Rc<Shard<E>>) {
+pub async fn look<E: Env>(shard: &Rc<Shard<E>>, at_stop: bool) {
     let mut seen = 0;
     for log in in_turn(shard) {
         if seen >= SEGMENTS_MAX || shard.failed.borrow().is_some() {
@@ -43,7 +43,7 @@ pub async fn look<E: Env>(shard: &Rc<Shard<E>>) {
             continue;
         }
         seen += bases.len();
-        if let Err(error) = look_at(shard, &log, &bases).await {
+        if let Err(error) = look_at(shard, &log, &bases, at_stop).await {
             let is_of_looking =
                 flush::is_of_reading(&error) || error.operation == DiskOperation::List;
             if is_of_looking || error.kind == DiskErrorKind::NoSpace {
@@ -69,6 +69,7 @@ async fn look_at<E: Env>(
     shard: &Rc<Shard<E>>,
     log: &Rc<LogInner>,
     bases: &[Offset],
+    at_stop: bool,
 ) -> DiskResult<()> {
     let found = {
         // Files go and names change by turns.
@@ -93,7 +94,7 @@ async fn look_at<E: Env>(
                 shard.files.borrow_mut().remove(&key);
                 log.running.borrow_mut().whole = None;
             }
-            Lack::Beside(kinds) => mend(shard, log, &segment, &kinds).await?,
+            Lack::Beside(kinds) => mend(shard, log, &segment, &kinds, at_stop).await?,
         }
     }
     Ok(())
@@ -158,6 +159,7 @@ async fn mend<E: Env>(
     log: &Rc<LogInner>,
     segment: &Segment,
     kinds: &[FileKind],
+    at_stop: bool,
 ) -> DiskResult<()> {
     for kind in kinds {
         // A file that is kept open may have no name any more.
@@ -170,7 +172,7 @@ async fn mend<E: Env>(
         };
         write(shard, log, segment, kinds, side).await?;
     } else {
-        flush::mend_round(shard, vec![log.clone()]).await;
+        flush::mend_round(shard, vec![log.clone()], at_stop).await;
     }
     tracing::info!(
         "log {}: what was missing beside segment {} is made again",
