@@ -87,7 +87,8 @@ impl RequestMemory {
         }))
     }
 
-    /// For what goes on after the answer: what the request brought stays in memory, and reserved, until all who ask for this have dropped it.
+    /// For what goes on after the answer: what the request brought stays in memory, and reserved, until all who ask for this have dropped it. To
+    /// be asked for before the first of them may have.
     pub fn outlive(&self) -> Option<Rc<Reservation>> {
         let mut left = self.0.left.borrow_mut();
         left.upgrade().or_else(|| {

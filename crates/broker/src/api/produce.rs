@@ -474,10 +474,16 @@ async fn finish<E: Env>(
     outcomes: Vec<Vec<Outcome<E>>>,
 ) -> Answer {
     let mut results = Vec::with_capacity(outcomes.len());
+    // What one batch leaves behind is left of all of them until the last has been waited for.
+    let mut left = None;
     for of_topic in outcomes {
         let mut finished = Vec::with_capacity(of_topic.len());
         for outcome in of_topic {
-            finished.push(wait(&call, &terms, outcome).await);
+            let result = wait(&call, &terms, outcome).await;
+            if matches!(&result, Err(refused) if refused.error == ErrorCode::RequestTimedOut) {
+                left = left.or_else(|| call.memory.outlive());
+            }
+            finished.push(result);
         }
         results.push(finished);
     }

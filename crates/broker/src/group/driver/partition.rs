@@ -34,6 +34,8 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 /// How long nothing is taken in to be written after an append failed; doubled up to the maximum while appends go on failing.
 const REST: Duration = Duration::from_millis(100);
 const REST_MAX: Duration = Duration::from_secs(5);
+/// When what groups committed of topics that are gone is to be forgotten again after an append failed, unless another one succeeds before.
+const FORGET_AGAIN: Duration = Duration::from_secs(60);
 /// The most that is put into one batch where the journal takes more.
 const BATCH_BYTES_MAX: usize = 512 << 10;
 
@@ -178,10 +180,12 @@ impl<E: Env> Partition<E> {
                     let serving = Serving::new(config, stored, position, self.shared.now());
                     self.count_bytes(serving.coordinator().bytes());
                     *self.phase.borrow_mut() = Phase::Serving(Box::new(serving));
-                    if self.check_rested().is_ok() {
-                        self.delete_noted();
-                    }
                     self.flush();
+                    if self.check_rested().is_err() {
+                        // Whatever was refused just now would be refused again.
+                        self.shared.env.sleep(FORGET_AGAIN).await;
+                    }
+                    self.delete_noted();
                     return;
                 }
                 Ok(_) => return,
