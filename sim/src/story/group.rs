@@ -153,7 +153,12 @@ impl Part {
                 break;
             };
             match self.poll(&consumer).await {
-                Ok(records) if records.is_empty() => self.note_reach(&consumer),
+                Ok(records) if records.is_empty() => {
+                    if self.is_behind.get() {
+                        self.commit(&consumer).await;
+                    }
+                    self.note_reach(&consumer);
+                }
                 Ok(records) => {
                     self.member.seen.borrow_mut().extend(records);
                     self.commit(&consumer).await;

@@ -22,6 +22,8 @@ impl Act for Delete {
     fn run<'a>(&'a self, play: &'a Play) -> Pin<Box<dyn Future<Output = Answer> + 'a>> {
         Box::pin(async move {
             play.tell_deleted(|name| name.topic == self.0)?;
+            // Whoever reads it may begin anew in its successor before anybody here knows of that one.
+            play.groups.shorten(&self.0);
             let topic = self.0.clone();
             let errand = |hands: Rc<Hands>| async move {
                 Admin::new(&hands.client).delete_topic(&topic).await
