@@ -422,7 +422,8 @@ pub enum Event {
         reach: Vec<(TopicPartition, Offset, Offset)>,
         waited: Duration,
     },
-    /// For so long, and for much longer before, nobody was to join a group, leave it, or be silent: the generations that its members believed in before and after.
+    /// For so long nobody was to join a group, leave it, or be silent, nor for some time before: the generations that its members believed in
+    /// before and after.
     GroupIdle {
         before: Vec<(ClientId, i32)>,
         after: Vec<(ClientId, i32)>,

@@ -80,7 +80,7 @@ pub struct GroupConfig {
 /// See [`GroupConfig::snapshot_bytes_min`].
 pub(crate) const SNAPSHOT_BYTES_MIN: usize = 4 << 20;
 
-/// One group may take this part of what all may, but this much at the least and at the most: ten thousand members of the usual kind.
+/// One group may take this part of what all may, but this much at the least, and at the most as much as ten thousand members of the usual kind.
 const GROUP_SHARE: usize = 4;
 const GROUP_BYTES_LEAST: usize = 1 << 20;
 const GROUP_BYTES_MAX: usize = 8 << 20;

@@ -167,21 +167,24 @@ fn is_one_generation(stage: &Stage) -> bool {
 /// Whoever disturbed the group goes, and is forgotten by and by; after that it stays as it is, although its members have nothing to say but
 /// that they are there.
 async fn leave_members_alone(world: &World, stage: &Stage) {
+    // As long as a rebalance waits for whoever does not come, and longer than anybody may be silent.
+    let lasted = 2 * stage.session + Duration::from_secs(10);
     let until = world.elapsed() + PATIENCE;
-    let lasted = 2 * stage.session + Duration::from_secs(1);
     loop {
         let before = generations(stage);
         world.sleep(lasted).await;
-        let after = generations(stage);
-        if before == after || world.elapsed() >= until {
-            stage.count("group-left-alone");
-            return stage.tell(Event::GroupIdle {
-                before,
-                after,
-                lasted,
-            });
+        if before == generations(stage) || world.elapsed() >= until {
+            break;
         }
     }
+    let before = generations(stage);
+    world.sleep(lasted).await;
+    stage.count("group-left-alone");
+    stage.tell(Event::GroupIdle {
+        before,
+        after: generations(stage),
+        lasted,
+    });
 }
 
 /// Keeps some members from being heard for so long. They go on as if nothing were, until they are told what the group made of it.
