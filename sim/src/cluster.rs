@@ -538,6 +538,31 @@ impl Broker {
             .map(|seen| seen.waiting_reads as u64)
     }
 
+    /// Nobody asks anything any more: all reservations must have returned, or return soon. So must the reads that waited, whose clients have
+    /// gone: at the latest when their shard asks whether anybody still wants them, which it does every second. A process that has ended
+    /// meanwhile holds nothing.
+    pub async fn tell_idle(&self, stage: &Stage) {
+        const PATIENCE_WITH_READS: Duration = Duration::from_secs(5);
+        const LOOK: Duration = Duration::from_millis(100);
+        let life = self.world.incarnation(self.node);
+        let lives =
+            || self.world.is_running(self.node) && self.world.incarnation(self.node) == life;
+        let tell = |what: &'static str, held: Option<u64>| {
+            if let Some(held) = held.filter(|_| lives()) {
+                let node = self.node.number();
+                stage.tell(Event::IdleReservations { node, what, held });
+            }
+        };
+        let begun = self.world.elapsed();
+        self.until_unreserved().await;
+        tell("bytes of memory", self.reserved_bytes());
+        let is_waited_for = || self.waiting_reads().is_some_and(|held| held > 0);
+        while is_waited_for() && self.world.elapsed() < begun + PATIENCE_WITH_READS {
+            self.world.sleep(LOOK).await;
+        }
+        tell("waiting reads", self.waiting_reads());
+    }
+
     /// Waits until it serves, at most so long.
     pub async fn until_serving(&self, patience: Duration) -> bool {
         let until = self.world.elapsed() + patience;

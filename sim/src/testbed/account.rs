@@ -2,7 +2,7 @@
 
 use super::{Cluster, PATIENCE};
 use crate::cluster::Broker;
-use crate::history::{Event, Owed};
+use crate::history::Owed;
 use crate::workload::{producer, read_back};
 use std::rc::Rc;
 use std::time::Duration;
@@ -75,24 +75,17 @@ impl Cluster {
         stage.tell_wait(Owed::Fates, "the producers", fates, PATIENCE)
     }
 
-    /// Where nobody asks anything, all reservations of memory must have returned.
+    /// Where nobody asks anything, all reservations of memory must have returned, and no read may wait.
     async fn look_at_reservations(&self, broker: &Broker) {
         let world = &self.0.world;
         world.sleep(Duration::from_secs(2)).await;
-        broker.until_unreserved().await;
         let brokers = self.brokers();
         let mut others = world.nodes();
         others.retain(|node| !brokers.contains(node));
         if others.iter().any(|node| world.is_running(*node)) {
             return;
         }
-        if let Some(bytes) = broker.reserved_bytes() {
-            self.0.stage.tell(Event::IdleReservations {
-                node: broker.node.number(),
-                what: "bytes of memory",
-                held: bytes,
-            });
-        }
+        broker.tell_idle(&self.0.stage).await;
     }
 
     async fn start_again(&self, broker: &Rc<Broker>, round: u32) -> bool {

@@ -317,7 +317,7 @@ pub(super) async fn account(world: &World, broker: &Rc<Broker>, stage: &Rc<Stage
         if !read_everything(world, reader, stage, round).await {
             return;
         }
-        idle(world, broker, stage).await;
+        broker.tell_idle(stage).await;
         // A start has looked through what groups have stored.
         if broker.atlas().law == Law::Sound && round > 0 {
             tell_remains(world, broker, stage).await;
@@ -415,27 +415,6 @@ pub(super) async fn account_without_law(world: &World, broker: &Rc<Broker>, stag
 pub(super) fn tell_silence(stage: &Stage) {
     let instead = "neither serves nor says why it does not".to_owned();
     stage.tell_wait(Owed::Word, "the broker", Err(instead), PATIENCE);
-}
-
-/// Nobody asks anything any more: all reservations must have returned, or return soon. So must the reads that waited, whose clients have
-/// gone: at the latest when their shard asks whether anybody still wants them, which it does every second.
-async fn idle(world: &World, broker: &Broker, stage: &Stage) {
-    const PATIENCE_WITH_READS: Duration = Duration::from_secs(5);
-    const LOOK: Duration = Duration::from_millis(100);
-    let begun = world.elapsed();
-    broker.until_unreserved().await;
-    let is_held = |held: Option<u64>| held.is_some_and(|held| held > 0);
-    let tell = |what: &'static str, held: Option<u64>| {
-        if let Some(held) = held {
-            let node = broker.node.number();
-            stage.tell(Event::IdleReservations { node, what, held });
-        }
-    };
-    tell("bytes of memory", broker.reserved_bytes());
-    while is_held(broker.waiting_reads()) && world.elapsed() < begun + PATIENCE_WITH_READS {
-        world.sleep(LOOK).await;
-    }
-    tell("waiting reads", broker.waiting_reads());
 }
 
 /// Runs a client's errand on a node of its own, and answers what it brought.

@@ -122,34 +122,15 @@ async fn groups_settle(play: &Play, stage: &Stage, ends: &BTreeMap<TopicPartitio
     }
 }
 
-/// The clients go, and nobody asks anything any more: what was reserved for them returns, and no read waits.
+/// The clients go, and nobody asks anything any more.
 async fn idle(play: &Play, stage: &Stage, broker: &Broker) {
-    const PATIENCE_WITH_READS: Duration = Duration::from_secs(5);
     let world = &play.world;
     for node in world.nodes() {
         if node != broker.node && world.is_running(node) {
             world.kill(node);
         }
     }
-    let begun = world.elapsed();
-    broker.until_unreserved().await;
-    let is_waited_for = || broker.waiting_reads().is_some_and(|held| held > 0);
-    while is_waited_for() && world.elapsed() < begun + PATIENCE_WITH_READS {
-        world.sleep(LOOK).await;
-    }
-    // One that has ended because its disk failed holds nothing.
-    if !broker.is_serving() {
-        return;
-    }
-    for (what, held) in [
-        ("bytes of memory", broker.reserved_bytes()),
-        ("waiting reads", broker.waiting_reads()),
-    ] {
-        if let Some(held) = held {
-            let node = broker.node.number();
-            stage.tell(Event::IdleReservations { node, what, held });
-        }
-    }
+    broker.tell_idle(stage).await;
 }
 
 /// A clean stop, and a look at what it leaves behind.
