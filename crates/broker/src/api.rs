@@ -416,7 +416,23 @@ const fn operations(codes: &[u32]) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{ERROR_TEXT_MAX, brief, distinct};
+    use super::{ERROR_TEXT_MAX, RequestMemory, brief, distinct};
+    use crate::budget::Budget;
+
+    #[test]
+    fn what_a_request_leaves_behind_stays_reserved_until_the_last_of_it_is_done() {
+        let pool = Budget::new(64 << 20).small_requests;
+        let memory = RequestMemory::new(pool.reserve_now(1_000).expect("there is room"));
+        let (first, second) = (memory.outlive(), memory.outlive());
+        // The answer is written: what is held for it goes.
+        drop(memory.take());
+        drop(memory);
+        assert_eq!(pool.used(), 1_000);
+        drop(first);
+        assert_eq!(pool.used(), 1_000);
+        drop(second);
+        assert_eq!(pool.used(), 0);
+    }
 
     #[test]
     fn long_texts_are_cut_between_two_characters() {
